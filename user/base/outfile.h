@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An output file that is there whole or not at all: written under a temporary name in the same directory, renamed by
+ * outfile__commit, removed by outfile__close without one. Owned by the user behind sudo. "-" is standard output.
+ */
+#ifndef SONDE_BASE_OUTFILE_H
+#define SONDE_BASE_OUTFILE_H
+
+#include <stdio.h>
+
+struct outfile;
+
+/* Opens at once, so that an unwritable place fails before anything is attached. NULL and errno. */
+struct outfile *outfile__open(const char *path);
+FILE *outfile__stream(struct outfile *f);
+int outfile__commit(struct outfile *f); /* flush, chown, rename: 0 or -errno */
+void outfile__close(struct outfile *f); /* accepts NULL; without a commit nothing is left behind */
+
+/* "x.svg", 3 -> "x.0003.svg": the name of one interval's file. Caller frees. */
+char *outfile__numbered(const char *path, unsigned number);
+
+#endif

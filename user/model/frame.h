@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One named frame of a stack, and the suffixes by which folded lines carry its kind. */
+#ifndef SONDE_MODEL_FRAME_H
+#define SONDE_MODEL_FRAME_H
+
+#include <stdint.h>
+
+enum frame_kind {
+	FRAME_USER,    /* the main executable */
+	FRAME_LIBRARY, /* a shared object: `_[l]`, only inside SVG and HTML */
+	FRAME_KERNEL,  /* `_[k]` */
+	FRAME_JIT,     /* named by a perf map: `_[j]` */
+	FRAME_INLINED, /* `_[i]` */
+	FRAME_MARK,    /* not code: "[incomplete: ...]", "--", "[irq]" */
+	FRAME_KINDS
+};
+
+/* name: demangled symbol, or "object+0xoff" where no name is right, or "[unknown]"; object: base name of the file,
+ * "[kernel]", a module in brackets, or "". Raw bytes of files: escape on output. Both owned by who made the frame. */
+struct frame {
+	const char *name, *object;
+	uint64_t address; /* as captured */
+	enum frame_kind kind;
+};
+
+extern const char *const frame__suffixes[FRAME_KINDS]; /* "" or "_[k]" ...: with `_[l]` */
+
+#endif

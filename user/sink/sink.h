@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sink writes points and emits none: one file, one row in sink__types. The session calls begin, point..., end per
+ * interval; points come grouped by metric, largest first within a metric of kind POINT_STACK.
+ */
+#ifndef SONDE_SINK_SINK_H
+#define SONDE_SINK_SINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "model/point.h"
+
+struct loss_row { /* one law of include/sonde/abi.h's LOSS table, e.g. part "offcpu" reason "aggregated" */
+	const char *part, *reason;
+	uint64_t count;
+	bool is_drop; /* lost data; the others say where events went */
+};
+
+struct coverage {
+	uint64_t stacks, complete; /* weighted by samples or waits */
+	const char *worst_reason;  /* NULL if all are complete */
+	const char *worst_object;  /* file that most incomplete stacks stopped in, or NULL */
+};
+
+struct interval {
+	unsigned number; /* from 1 */
+	bool last;
+	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC */
+	struct timespec wall_start;
+	const char *subject;  /* "postgres[4127]", "machine, 2 CPUs" */
+	const char *headline; /* the probe's words: "1.89 CPUs, 1 873 samples at 99 Hz (cpu-clock)" */
+	const char *note;     /* further lines, or "" */
+	const struct loss_row *loss;
+	size_t loss_count;
+	uint64_t lost; /* sum of the drops */
+	bool accounted; /* every law of the loss table holds */
+	struct coverage coverage; /* stacks == 0: no stacks in this run */
+	double own_cost; /* share of the machine's CPU time, BPF run time included where known */
+};
+
+struct sink_options {
+	const char *path;	  /* output file or "-" */
+	const char *command_line; /* as typed, for the record in files */
+	bool colour, is_terminal, verbose;
+	int columns;		  /* width of the terminal, 80 if there is none, 0: no truncation */
+	long long rows;		  /* -n; 0: the sink's default */
+	double min_width;	  /* of flame graphs, in pixels */
+	bool inverted;
+	const char *title;
+};
+
+struct sink;
+
+struct sink_type {
+	const char *name, *summary;
+	const char *extensions; /* "svg", "html,htm": space for none */
+	bool needs_file_per_interval;
+	struct sink *(*open)(const struct sink_options *); /* NULL and errno; the file is opened here */
+	int (*begin)(struct sink *, const struct interval *);
+	int (*point)(struct sink *, const struct point *);
+	int (*end)(struct sink *, const struct interval *); /* 0, -EPIPE: the reader is gone, or -errno */
+	int (*close)(struct sink *, bool keep);		    /* keep false: leave no partial file behind */
+};
+
+/* First member of every sink. */
+struct sink {
+	const struct sink_type *type;
+};
+
+extern const struct sink_type *const sink__types[]; /* NULL-terminated; index = choice of -f */
+const struct sink_type *sink__find(const char *name);
+const struct sink_type *sink__by_extension(const char *path); /* NULL: unknown */
+
+/* The top lines of a table, for stderr beside a file. */
+#endif

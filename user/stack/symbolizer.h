@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Addresses in, names out, by batches: nothing else reaches the code that parses other people's ELF, so that it can
+ * move into a process of its own. Files arrive as open descriptors, read (never mapped), regular files only.
+ */
+#ifndef SONDE_STACK_SYMBOLIZER_H
+#define SONDE_STACK_SYMBOLIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct symbolizer;
+
+enum symbol_source {
+	SYMBOLS_ELF,	 /* fd: an ELF file; addresses: file offsets (of the mapped bytes) */
+	SYMBOLS_PERF_MAP,/* fd: a /tmp/perf-PID.map; addresses: virtual */
+	SYMBOLS_KERNEL,	 /* /proc/kallsyms; addresses: kernel */
+	SYMBOLS_VDSO,	 /* the vdso image of this process; addresses: offset into it */
+};
+
+struct symbol_request {
+	enum symbol_source source;
+	int fd;			    /* ELF and perf map: borrowed; -1 otherwise */
+	const char *debug_root;	    /* where separate debug files are looked for first: "/proc/PID/root", or NULL */
+	const char *debug_directory;/* "/usr/lib/debug" */
+	const char *path;	    /* as the target names it: only to find .gnu_debuglink files beside it */
+	size_t count;
+	const uint64_t *addresses;  /* any order */
+};
+
+struct symbol {
+	const char *name; /* demangled; NULL: no name is right. Owned by the symbolizer until symbolizer__free */
+	const char *module; /* kernel modules: "nf_tables"; NULL otherwise */
+	uint64_t offset;  /* of the address in the symbol */
+	uint64_t address; /* the file's virtual address (ELF): for `object+0xoffset` */
+};
+
+struct symbolizer *symbolizer__new(void);
+/* Fills `symbols[count]`. 0 or -errno of the file as a whole (then all names are NULL and the reason is known). */
+int symbolizer__resolve(struct symbolizer *, const struct symbol_request *, struct symbol *symbols);
+void symbolizer__free(struct symbolizer *);
+
+/* What a file offers, for `sonde check -p`. */
+struct symbol_coverage {
+	int has_symtab, has_dynsym, has_eh_frame, has_debug_file; /* 0 or 1 */
+	char build_id[41];	       /* hex, "" if none */
+	uint32_t frame_pointer_percent; /* share of CFI rows whose CFA is based on the frame pointer; 0 if unknown */
+};
+int symbolizer__coverage(struct symbolizer *, const struct symbol_request *, struct symbol_coverage *);
+
+#endif
