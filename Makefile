@@ -44,3 +44,25 @@ clean:
 .PHONY: clean
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# --- unit tests: each tests/unit/test_*.c is a cmocka program, under ASan and UBSan, linked with the rooms below the loader
+SAN = $(B)/san
+SAN_CFLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ROOMS = sink stack model base
+$(SAN)/user/%.o: user/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) $(SAN_CFLAGS) -c $< -o $@
+define room_archive
+$(SAN)/$(1).a: $(patsubst user/%.c,$(SAN)/user/%.o,$(wildcard user/$(1)/*.c))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
+$(SAN)/test_%: tests/unit/test_%.c $(ROOMS:%=$(SAN)/%.a)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) $(SAN_CFLAGS) -Itests/unit $< $(ROOMS:%=$(SAN)/%.a) \
+		-lcmocka -lelf -ljson-c -liberty -lz -lm -o $@
+UNIT := $(patsubst tests/unit/%.c,$(SAN)/%,$(wildcard tests/unit/test_*.c))
+unit: $(UNIT)
+	@for t in $(UNIT); do $$t || exit 1; done
+.PHONY: unit
