@@ -1,68 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
 # sonde: `make`, `make run`, `make test` are the ones to know; `make help` lists the rest.
 CLANG ?= clang
-BPFTOOL ?= bpftool
 PKG_CONFIG ?= pkg-config
+BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
+LLVM_STRIP ?= llvm-strip
 B ?= build
 ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+PREFIX ?= /usr/local
 VERSION := $(shell cat VERSION)
 
+WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef \
+	-Wno-missing-field-initializers $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DSONDE_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(B)
 CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-	-Wwrite-strings -Wundef -Wno-missing-field-initializers -fstack-protector-strong -fPIE -MMD -MP
+CFLAGS += -std=gnu11 $(WARNINGS) -fstack-protector-strong -fPIE -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed
-LDLIBS += -lbpf -lelf -ljson-c -liberty -lz
+LDLIBS += -lbpf -lelf -ljson-c -liberty -lz -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivmlinux -Ibpf -Wall -Wextra -Wno-unused-parameter \
 	-Wno-missing-declarations -Werror -MMD -MP
 
 BPF_OBJS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELS := $(BPF_OBJS:.bpf.o=.skel.h)
+EMBEDS :=
 SRCS := $(wildcard user/*/*.c)
 OBJS := $(patsubst user/%.c,$(B)/user/%.o,$(SRCS))
+WORKLOADS := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(wildcard tests/workloads/*.c))
 
-all: $(B)/sonde
-.PHONY: all
+all: $(B)/sonde ## build/sonde
 .DELETE_ON_ERROR:
+.SECONDARY:
 
+# --- the program: BPF objects, their skeletons, user space
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
+# The skeleton carries the whole object: DWARF would only bloat the binary, BTF stays.
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
-	$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(LLVM_STRIP) -g -o $(@:.skel.h=.stripped.o) $<
+	$(BPFTOOL) gen skeleton $(@:.skel.h=.stripped.o) name $*_bpf > $@
 
-$(B)/user/%.o: user/%.c | $(SKELS)
+$(B)/user/%.o: user/%.c | $(SKELS) $(EMBEDS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 $(B)/sonde: $(OBJS) $(B)/user/main.o
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-clean:
-	rm -rf $(B)
-.PHONY: clean
+# One file that runs on any distribution of this CPU. libelf may want libzstd, where the distribution says so.
+$(B)/sonde-static: $(OBJS) $(B)/user/main.o
+	$(CC) -static-pie $(filter-out -pie,$(LDFLAGS)) $^ $(LDLIBS) $$($(PKG_CONFIG) --static --libs libelf) -o $@
+	@! ldd $@ 2>/dev/null | grep -q '=>' || { echo "$@ is not static" >&2; rm -f $@; exit 1; }
+	$@ version
+static: $(B)/sonde-static ## build/sonde-static: one file, no libraries needed
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# --- set up, build, go. The work is a second make: what it finds must be looked up after the packages are there.
+run: ## set up, build and run the main job: every command on a real program, pictures included
+	tools/setup build run
+	$(MAKE) all
+	tools/run
+
+test: ## set up, build and test everything (root)
+	tools/setup build run test
+	tests/run
 
 # --- unit tests: each tests/unit/test_*.c is a cmocka program, under ASan and UBSan, linked with the rooms below the loader
 SAN = $(B)/san
-SAN_CFLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SAN_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
 ROOMS = sink stack model base
-$(SAN)/user/%.o: user/%.c
+$(SAN)/user/%.o: user/%.c | $(SKELS) $(EMBEDS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) $(SAN_CFLAGS) -c $< -o $@
+	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -c $< -o $@
+$(SAN)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -Itests/unit -c $< -o $@
+
+# room_archive(directory of objects, room): the room's objects there as one archive
 define room_archive
-$(SAN)/$(1).a: $(patsubst user/%.c,$(SAN)/user/%.o,$(wildcard user/$(1)/*.c))
+$(1)/$(2).a: $(patsubst user/%.c,$(1)/user/%.o,$(wildcard user/$(2)/*.c))
 	@rm -f $$@
 	ar rcs $$@ $$^
 endef
-$(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
-$(SAN)/test_%: tests/unit/test_%.c $(ROOMS:%=$(SAN)/%.a)
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) $(SAN_CFLAGS) -Itests/unit $< $(ROOMS:%=$(SAN)/%.a) \
-		-lcmocka -lelf -ljson-c -liberty -lz -lm -o $@
+$(foreach r,$(ROOMS),$(eval $(call room_archive,$(SAN),$(r))))
+
+$(SAN)/test_%: $(SAN)/tests/unit/test_%.o $(ROOMS:%=$(SAN)/%.a)
+	$(CC) -fsanitize=address,undefined $^ -lcmocka -lelf -ljson-c -liberty -lz -lm -o $@
 UNIT := $(patsubst tests/unit/%.c,$(SAN)/%,$(wildcard tests/unit/test_*.c))
-unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
-.PHONY: unit
+unit-programs: $(UNIT)
+$(SAN)/sonde: $(patsubst user/%.c,$(SAN)/user/%.o,$(SRCS)) $(SAN)/user/main.o
+	$(CC) $(LDFLAGS) -fsanitize=address,undefined $^ $(LDLIBS) -o $@
+
+# --- known-truth workloads: frame pointers, nothing inlined away, symbols kept
+$(B)/workloads/%: tests/workloads/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -O2 -g -std=gnu11 $(WARNINGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-ipa-icf -pthread \
+		-MMD -MP $< -o $@
+workloads: $(WORKLOADS) ## build/workloads: programs whose truth is known
+
+# --- fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target; its seeds are tests/fuzz/corpus/NAME
+FUZZ = $(B)/fuzz
+FUZZ_SECONDS ?= 60
+FUZZ_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fno-omit-frame-pointer
+FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(FUZZ)/user/%.o: user/%.c | $(SKELS) $(EMBEDS)
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+$(foreach r,$(ROOMS),$(eval $(call room_archive,$(FUZZ),$(r))))
+$(FUZZ)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+$(FUZZ)/fuzz_%: $(FUZZ)/tests/fuzz/fuzz_%.o $(ROOMS:%=$(FUZZ)/%.a)
+	$(CLANG) -fsanitize=fuzzer,address,undefined $^ -lelf -ljson-c -liberty -lz -lm -o $@
+fuzzers: $(FUZZERS)
+fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
+	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
+
+# --- the suites of `make test`, one at a time
+unit golden cli live vm lint: ## one suite of the tests: unit, golden, cli, live, vm, lint
+	tests/run $@
+bench: all workloads ## own cost beside other tools, and the slowdown of workloads
+	tools/bench/run
+soak: all workloads ## SOAK_SECONDS (7200) under churn: memory, descriptors and accounting must stay flat
+	tests/soak $(or $(SOAK_SECONDS),7200)
+
+install: $(B)/sonde ## PREFIX (/usr/local) and DESTDIR: program, man page, completions
+	install -D -m 755 $(B)/sonde $(DESTDIR)$(PREFIX)/bin/sonde
+	$(B)/sonde document man > $(B)/sonde.1
+	$(B)/sonde document bash > $(B)/sonde.bash
+	$(B)/sonde document zsh > $(B)/_sonde
+	$(B)/sonde document fish > $(B)/sonde.fish
+	install -D -m 644 $(B)/sonde.1 $(DESTDIR)$(PREFIX)/share/man/man1/sonde.1
+	install -D -m 644 $(B)/sonde.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sonde
+	install -D -m 644 $(B)/_sonde $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_sonde
+	install -D -m 644 $(B)/sonde.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/sonde.fish
+
+clean: ## remove build/
+	rm -rf $(B)
+help: ## this list
+	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "make %-34s %s\n", $$1, $$2 }'
+
+.PHONY: all run test static unit golden cli live vm lint unit-programs workloads fuzzers fuzz bench soak install clean help
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
