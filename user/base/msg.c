@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/msg.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+
+/* One write for the whole line: lines of several processes on one terminal do not mix. */
+static void say(const char *format, va_list args)
+{
+	struct buf line = {0};
+
+	buf__puts(&line, "sonde: ");
+	buf__vprintf(&line, format, args);
+	buf__putc(&line, '\n');
+	if (!line.failed)
+		(void)buf__write(&line, stderr); /* nowhere is left to complain */
+	fflush(stderr);
+	buf__free(&line);
+}
+
+void msg__error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
+void msg__note(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
