@@ -46,7 +46,6 @@ enum thread_state {
 enum record_type {
 	RECORD_STACK = 1,   /* struct stack_record: a stack not seen before */
 	RECORD_EXIT,	    /* struct thread_record: last words of a thread */
-	RECORD_EXEC,	    /* struct exec_record: a process has become another program */
 	RECORD_SWEEP,	    /* struct plain_record: membership of a cgroup changed, run the sweep */
 };
 
@@ -63,14 +62,6 @@ enum stack_end {
 struct plain_record {
 	__u32 type;
 	__u32 tgid;
-};
-
-struct exec_record {
-	__u32 type;
-	__u32 tgid;
-	__u64 start_boot_ns;
-	__u64 exec_id;
-	char comm[COMM_LEN];
 };
 
 /* A stack and whose it is; crosses once per session. frames: kernel leaf first, then user leaf first. */
@@ -95,5 +86,180 @@ struct stack_record {
 #define STACK_FLAG_KTHREAD 1
 #define STACK_FLAG_HARDIRQ 2 /* a waker in interrupt context: no user stack, no comm */
 #define STACK_FLAG_SOFTIRQ 4
+
+/*
+ * Cells: everything that is counted by key, in one map, so that one flip per interval hands all of it over.
+ * `a` and `b` depend on the kind.
+ */
+enum cell_kind {
+	CELL_SAMPLE = 1, /* a: stack hash. count: samples */
+	CELL_BLOCK,	 /* a: stack hash, b: the waker's or 0. slot: of the whole wait; ns: the part in this interval */
+	CELL_RUNQ,	 /* a, b: see enum runq_key. slot: of the wait */
+	CELL_RAN,	 /* a: tgid, b: unused. comm in the next two: who ran while somebody waited long. ns: for how long */
+};
+
+enum runq_key {
+	RUNQ_BY_NONE,	/* no cells: the per-CPU histogram alone */
+	RUNQ_BY_PID,	/* a: tgid | tid of the leader's start, b: start_boot_ns */
+	RUNQ_BY_COMM,	/* a, b: the 16 bytes of the thread's name */
+	RUNQ_BY_CGROUP, /* a: cgroup id */
+};
+
+struct cell_key {
+	__u64 a, b;
+	__u16 slot;
+	__u8 kind, state;
+	__u32 tgid;
+};
+
+struct cell {
+	__u64 count, ns;
+};
+
+/* Run-queue latency of everybody watched: one per CPU, cumulative. */
+struct runq_hist {
+	__u64 sum, max, max_cut, max_before; /* max: since `max_cut`; max_before: in the interval that ended there */
+	__u64 slot[512];		     /* HIST_SLOTS */
+};
+
+/*
+ * One thread's account. From the sweep (every watched thread, once per interval) and from the thread's exit.
+ * Numbers are cumulative since the thread was first watched; `at_cut` is the account at exactly `cut`.
+ */
+#define OPEN_SHIFT 5 /* 2^59 ns: 18 years of uptime */
+#define OPEN_STATE 31
+
+struct account {
+	__u64 ns[STATE_COUNT];
+	__u64 open;	    /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at once */
+	__u64 stack;	    /* of the open block, else 0 */
+};
+
+struct thread_record {
+	__u32 type; /* RECORD_EXIT, or 0 from the sweep */
+	__u32 tgid, tid;
+	__u32 runs;	    /* times it was switched in */
+	__u64 watched_ns;   /* since when its account is kept */
+	__u64 end_ns;	    /* exit: when; sweep: 0 */
+	__u64 start_ns;	    /* CLOCK_MONOTONIC, of the thread: (tid, start_ns) is its key */
+	__u64 start_boot_ns;/* of the process */
+	__u64 cgroup;
+	__u64 utime_ns, stime_ns;
+	__u64 cut; /* the instant of `at_cut`; 0: none since it was watched */
+	char comm[COMM_LEN], leader_comm[COMM_LEN];
+	struct account at_cut, now;
+};
+
+/*
+ * The loss account: every part of the hot path counts what came and what became of it, per CPU.
+ * HITS = the sum of all other outcomes, for each part. Both sides use these two lists, so no branch lacks a counter.
+ */
+#define PARTS(X)                                                                                                       \
+	X(CPU, "cpu")		 /* samples of the CPU profiler */                                                      \
+	X(RUNQ, "runq")		 /* switches to a thread (subject: next) */                                             \
+	X(OFFCPU, "offcpu")	 /* blocks that ended */                                                                \
+	X(WALL_PREV, "wall.prev") /* switches away from a thread */                                                      \
+	X(WALL_NEXT, "wall.next") /* switches to a thread */                                                             \
+	X(WALL_WAKE, "wall.wake") /* wakeups */                                                                          \
+	X(STACK, "stack")	 /* stacks seen for the first time */                                                   \
+	X(THREAD, "thread")	 /* threads that should be watched */                                                   \
+	X(EXIT, "exit")		 /* last words of watched threads */                                                    \
+	X(RAN, "ran")		 /* who ran during a long wait */                                                       \
+	X(SWEEP, "sweep")	 /* watched threads that the sweep met */
+
+#define OUTCOMES(X)                                                                                                    \
+	X(HITS, "hits", 0)                                                                                             \
+	X(FILTERED, "filtered", 0)	/* not the target's, or below --min */                                          \
+	X(SAMPLED_OUT, "sampled_out", 0)/* stands in the weight of another */                                           \
+	X(AGGREGATED, "aggregated", 0)                                                                                 \
+	X(EMITTED, "emitted", 0)	/* into the ring buffer */                                                      \
+	X(MAP_FULL, "map_full", 1)                                                                                     \
+	X(RING_FULL, "ring_full", 1)                                                                                   \
+	X(NO_MEMORY, "no_memory", 1)                                                                                   \
+	X(COLLISION, "collision", 1)	/* two stacks with one hash */                                                  \
+	X(BUSY, "busy", 1)		/* changed all the time while it was read */
+
+enum loss_part {
+#define X(name, word) PART_##name,
+	PARTS(X)
+#undef X
+	PART_COUNT
+};
+
+enum loss_outcome {
+#define X(name, word, is_drop) OUTCOME_##name,
+	OUTCOMES(X)
+#undef X
+	OUTCOME_COUNT
+};
+
+struct loss {
+	__u64 count[PART_COUNT][OUTCOME_COUNT];
+};
+
+/* How a system call waits; the table by number is filled by user space, which knows the numbers. */
+enum wait_class {
+	WAIT_OTHER,
+	WAIT_SLEEP,
+	WAIT_LOCK,
+	WAIT_NETWORK,  /* always a socket */
+	WAIT_DISK,
+	WAIT_FD,       /* what the first argument's file is */
+	WAIT_POLL,     /* first argument: struct pollfd[], second: how many */
+	WAIT_SELECT,   /* first argument: highest descriptor + 1, second: fd_set to read */
+	WAIT_IDLE,
+	WAIT_CHILD,
+	WAIT_IPC,
+	WAIT_IO_URING,
+	WAIT_STOPPED,
+};
+#define WAIT_CLASSES 512
+
+/* What the sched programs are told before they are loaded: parts that are off are removed by the verifier. */
+struct sched_config {
+	__u8 runq, offcpu, wall, waker;
+	__u8 classify;	     /* reasons are wanted */
+	__u8 switch_state;   /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
+	__u8 rdonly_cast;    /* bpf_rdonly_cast() may be called: since fd264ca02094 (6.2) */
+	__u8 iter_user;	     /* the sweep may sleep and read another task's memory: since 376040e47334 (5.18) */
+	__u32 runq_key;	     /* enum runq_key */
+	__u32 weight_cap;    /* importance sampling: largest weight; 0: every block */
+	__u64 sample_ns;     /* importance sampling: blocks of about this length are always taken */
+	__u64 min_ns;	     /* shorter blocks are not reported */
+	__u64 long_wait_ns;  /* runq: who ran instead is asked for longer waits; 0: never */
+	__u8 wait_class[WAIT_CLASSES]; /* enum wait_class by system call number */
+};
+
+/* Written by user space while the programs run. */
+struct sched_control {
+	__u64 cut;	    /* accounts are closed at this instant (the latest one that was set; it may lie ahead) */
+	__u64 previous_cut; /* the one before: start of the interval */
+	__u64 sweep_ns;	    /* since when threads that the sweep finds unwatched are watched */
+};
+
+/* Which threads are watched: all conditions that are set must hold. Filled before loading, read-only in BPF. */
+#define TARGET_MARKED 1 /* the process (or, with TARGET_THREADS, the thread) was marked */
+#define TARGET_THREADS 2
+#define TARGET_CGROUP 4
+#define TARGET_COMM 8
+#define TARGET_UID 16
+
+/* A shell glob over at most 31 tokens, compiled to a bit-parallel automaton: no loop over the pattern in BPF. */
+struct glob {
+	__u32 accept[256]; /* bit i: token i takes this byte */
+	__u32 stars;	   /* bit i: token i is `*` */
+	__u32 final;	   /* the bit after the last token */
+};
+
+struct target_filter {
+	__u32 conditions; /* TARGET_ */
+	__u32 follow;	  /* children of marked processes are marked at fork */
+	__u32 uid, cgroup_walk; /* cgroup_walk: levels from a leaf to the root at most */
+	__u64 cgroup;
+	struct glob comm;
+};
+
+#define MARK_WANTED 1
+#define MARK_NEVER  2 /* sonde itself */
 
 #endif

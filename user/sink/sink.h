@@ -12,18 +12,7 @@
 #include <time.h>
 
 #include "model/point.h"
-
-struct loss_row { /* one law of include/sonde/abi.h's LOSS table, e.g. part "offcpu" reason "aggregated" */
-	const char *part, *reason;
-	uint64_t count;
-	bool is_drop; /* lost data; the others say where events went */
-};
-
-struct coverage {
-	uint64_t stacks, complete; /* weighted by samples or waits */
-	const char *worst_reason;  /* NULL if all are complete */
-	const char *worst_object;  /* file that most incomplete stacks stopped in, or NULL */
-};
+#include "model/summary.h"
 
 struct interval {
 	unsigned number; /* from 1 */
@@ -37,7 +26,7 @@ struct interval {
 	size_t loss_count;
 	uint64_t lost; /* sum of the drops */
 	bool accounted; /* every law of the loss table holds */
-	struct coverage coverage; /* stacks == 0: no stacks in this run */
+	struct coverage coverage;
 	double own_cost; /* share of the machine's CPU time, BPF run time included where known */
 };
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Counts and sums by key, in per-CPU hash maps: two of them, so that one is drained while the other one fills. */
+#ifndef SONDE_CELLS_BPF_H
+#define SONDE_CELLS_BPF_H
+
+#include "common.bpf.h"
+
+struct cell_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct cell_key);
+	__type(value, struct cell);
+} cells_a SEC(".maps"), cells_b SEC(".maps");
+
+/* One slot, flipped by user space at an interval's end: the kernel waits for running programs before the update returns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct cell_map);
+} cells SEC(".maps") = {.values = {&cells_a}};
+
+inline_always bool cell__add(const struct cell_key *key, u64 count, u64 ns)
+{
+	struct cell fresh = {.count = count, .ns = ns}, *cell;
+	u32 slot = 0;
+	void *current = bpf_map_lookup_elem(&cells, &slot);
+
+	if (!current)
+		return false;
+	cell = bpf_map_lookup_elem(current, key);
+	if (cell) {
+		cell->count += count;
+		cell->ns += ns;
+		return true;
+	}
+	return !bpf_map_update_elem(current, key, &fresh, BPF_ANY);
+}
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The prelude of every BPF program: kernel types, the two ways to read them, the ring buffer and the loss account.
+ *
+ * Each bpf/X.bpf.c is compiled twice. X: tp_btf programs, direct loads through trusted pointers (faster, and allowed
+ * under lockdown=confidentiality), thread state in task storage. X_raw (-DRAW_TP): raw tracepoints, probe reads, thread
+ * state in a hash by thread id: for kernels that refuse tp_btf or have no task storage (before 5.11).
+ */
+#ifndef SONDE_COMMON_BPF_H
+#define SONDE_COMMON_BPF_H
+
+#include "base.h"
+#include "sched.h"
+#include "cgroup.h"
+#include "bpf.h"
+#if defined(__TARGET_ARCH_arm64)
+#include "arm64.h"
+#else
+#include "x86.h"
+#endif
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include "sonde/abi.h"
+#include "sonde/hist.h"
+
+#ifdef RAW_TP
+#define HOOK(name)	   SEC("?raw_tp/" name)
+#define READ(p, ...)	   BPF_CORE_READ(p, __VA_ARGS__)
+#define READ_BIT(p, field) BPF_CORE_READ_BITFIELD_PROBED(p, field)
+#else
+#define HOOK(name)	   SEC("?tp_btf/" name)
+#define READ(p, ...)	   ___arrow(p, __VA_ARGS__)
+#define READ_BIT(p, field) BPF_CORE_READ_BITFIELD(p, field)
+#endif
+
+#define inline_always static __always_inline
+#define barrier()     asm volatile("" ::: "memory")
+/* Keeps clang 14 from merging a mask with a check, so that the verifier sees the bound where it is used. */
+#define opaque(x) asm volatile("" : "+r"(x))
+
+/* The C library's memcpy is not there; clang lowers these for sizes known at compile time. */
+#define copy(to, from, size) __builtin_memcpy(to, from, size)
+#define zero(to, size)	     __builtin_memset(to, 0, size)
+
+/* Records of include/sonde/abi.h. Written without wake-ups, drained by a timer: a wake-up per record costs a ping-pong
+ * two thirds of its throughput. Shared by all probes of a session; sized by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct loss);
+} losses SEC(".maps");
+
+inline_always struct loss *loss__here(void)
+{
+	u32 zero_key = 0;
+
+	return bpf_map_lookup_elem(&losses, &zero_key);
+}
+
+#define loss__count(l, part, outcome) ((l)->count[PART_##part][OUTCOME_##outcome]++)
+
+inline_always void task__comm(char *to, struct task_struct *task)
+{
+#ifdef RAW_TP
+	bpf_core_read(to, COMM_LEN, &task->comm);
+#else
+	((u64 *)to)[0] = ((u64 *)task->comm)[0];
+	((u64 *)to)[1] = ((u64 *)task->comm)[1];
+#endif
+}
+
+inline_always u64 task__cgroup(struct task_struct *task)
+{
+	return READ(task, cgroups, dfl_cgrp, kn, id);
+}
+
+#endif

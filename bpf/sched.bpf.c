@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The scheduler's view of time: one program on sched_switch and one per wakeup hook serve run-queue latency, off-CPU
+ * stacks and wall-clock states together. Parts that are off are removed by the verifier (config is read-only).
+ */
+#include "wait.bpf.h"
+#include "thread.bpf.h"
+#include "stack.bpf.h"
+#include "sweep.bpf.h"
+#include "cells.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct runq_hist);
+} runq_hists SEC(".maps");
+
+/* Where the part of a wait begins that belongs to this interval. */
+inline_always u64 interval__from(u64 since, u64 now)
+{
+	u64 cut = *(volatile u64 *)&control.cut;
+	u64 start = now >= cut ? cut : control.previous_cut;
+
+	return since > start ? since : start;
+}
+
+/* --- run queue */
+
+#define HISTORY 32
+
+/* What ran on this CPU lately, newest at head - 1. */
+struct history {
+	u64 switched_ns;
+	u32 head, reserved;
+	struct run {
+		u64 from, to;
+		u32 tgid, reserved;
+		char comm[COMM_LEN];
+	} runs[HISTORY];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct history);
+} histories SEC(".maps");
+
+inline_always void history__add(struct task_struct *prev, u64 now)
+{
+	u32 key = 0, tgid = READ(prev, tgid);
+	struct history *h = bpf_map_lookup_elem(&histories, &key);
+	struct run *run;
+
+	if (!h)
+		return;
+	if (tgid) {
+		run = &h->runs[h->head++ & (HISTORY - 1)];
+		run->from = h->switched_ns;
+		run->to = now;
+		run->tgid = tgid;
+		task__comm(run->comm, prev);
+	}
+	h->switched_ns = now;
+}
+
+inline_always void ran__add(struct run *run, u64 ns, struct loss *l)
+{
+	struct cell_key key = {.kind = CELL_RAN, .tgid = run->tgid};
+
+	key.a = ((u64 *)run->comm)[0];
+	key.b = ((u64 *)run->comm)[1];
+	loss__count(l, RAN, HITS);
+	if (cell__add(&key, 1, ns))
+		loss__count(l, RAN, AGGREGATED);
+	else
+		loss__count(l, RAN, MAP_FULL);
+}
+
+/* Who ran here during a wait that began at `since`, each with the time that overlaps it. */
+static __noinline int history__blame(u64 since, u64 now)
+{
+	u32 key = 0;
+	struct history *h = bpf_map_lookup_elem(&histories, &key);
+	struct loss *l = loss__here();
+
+	if (!h || !l)
+		return 0;
+	for (u32 i = 1; i <= HISTORY; i++) {
+		struct run *run = &h->runs[(h->head - i) & (HISTORY - 1)];
+
+		if (run->to <= since || !run->from)
+			break;
+		ran__add(run, run->to - (run->from > since ? run->from : since), l);
+	}
+	return 0;
+}
+
+inline_always void runq_key__fill(struct cell_key *key, struct task_struct *task)
+{
+	key->kind = CELL_RUNQ;
+	switch (config.runq_key) {
+	case RUNQ_BY_PID:
+		key->tgid = READ(task, tgid);
+		key->a = READ(task, group_leader, start_boottime);
+		break;
+	case RUNQ_BY_COMM: {
+		char comm[COMM_LEN];
+
+		task__comm(comm, task);
+		key->a = ((u64 *)comm)[0];
+		key->b = ((u64 *)comm)[1];
+		break;
+	}
+	case RUNQ_BY_CGROUP:
+		key->a = task__cgroup(task);
+		break;
+	}
+}
+
+/* The exact maximum per interval: a cut that has passed starts it anew. */
+inline_always void runq_hist__max(struct runq_hist *h, u64 wait, u64 now)
+{
+	u64 cut = *(volatile u64 *)&control.cut;
+
+	if (h->max_cut != cut && now >= cut) {
+		h->max_before = h->max;
+		h->max_cut = cut;
+		h->max = 0;
+	}
+	if (wait > h->max)
+		h->max = wait;
+}
+
+inline_always void runq__waited(struct task_struct *next, u64 since, u64 now, struct loss *l)
+{
+	u64 wait = now > since ? now - since : 0;
+	u32 zero_key = 0, slot = hist__slot_ns(wait);
+	struct runq_hist *h = bpf_map_lookup_elem(&runq_hists, &zero_key);
+
+	if (!h)
+		return;
+	opaque(slot);
+	h->slot[slot & (HIST_SLOTS - 1)]++;
+	h->sum += wait;
+	runq_hist__max(h, wait, now);
+	if (config.runq_key) {
+		struct cell_key key = {.slot = slot};
+
+		runq_key__fill(&key, next);
+		if (!cell__add(&key, 1, wait)) {
+			loss__count(l, RUNQ, MAP_FULL);
+			return;
+		}
+	}
+	loss__count(l, RUNQ, AGGREGATED);
+	if (config.long_wait_ns && wait >= config.long_wait_ns)
+		history__blame(since, now);
+}
+
+/* --- off-CPU */
+
+/* Whether the stack of the block that begins now is taken, and with which weight. Fixed before its length is known, so
+ * that the estimate is unbiased: a block is taken with probability 1/weight. */
+inline_always u32 sample__weight(struct thread *t)
+{
+	u64 weight;
+
+	if (!config.weight_cap)
+		return 1;
+	weight = config.sample_ns / 1000 / (t->ewma_us + 1);
+	if (weight <= 1)
+		return 1;
+	if (weight > config.weight_cap)
+		weight = config.weight_cap;
+	return bpf_get_prandom_u32() % (u32)weight ? 0 : (u32)weight;
+}
+
+inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thread *t, struct loss *l)
+{
+	bool published;
+	u64 hash;
+
+	t->weight = sample__weight(t);
+	if (!t->weight) {
+		t->now.stack = 0;
+		return;
+	}
+	hash = stack__capture(ctx, prev, 0, l, t->known_stack, &published);
+	if (published)
+		t->known_stack = hash;
+	t->now.stack = hash;
+}
+
+inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now, struct loss *l)
+{
+	u64 wait = now > since ? now - since : 0, from = interval__from(since, now);
+	struct cell_key key = {.a = t->now.stack, .b = t->waker, .kind = CELL_BLOCK, .state = state};
+
+	loss__count(l, OFFCPU, HITS);
+	if (config.weight_cap) {
+		u64 us = wait / 1000;
+
+		t->ewma_us = (7 * (u64)t->ewma_us + (us < (1u << 28) ? us : 1u << 28)) >> 3;
+		if (!t->weight) {
+			loss__count(l, OFFCPU, SAMPLED_OUT);
+			return;
+		}
+	}
+	if (wait < config.min_ns) {
+		loss__count(l, OFFCPU, FILTERED);
+		return;
+	}
+	key.slot = hist__slot_ns(wait);
+	if (cell__add(&key, t->weight, now > from ? (now - from) * t->weight : 0))
+		loss__count(l, OFFCPU, AGGREGATED);
+	else
+		loss__count(l, OFFCPU, MAP_FULL);
+}
+
+/* --- the hooks */
+
+inline_always bool state__is_block(u32 state)
+{
+	return state >= STATE_FIRST_BLOCKED;
+}
+
+inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev, u32 prev_state, u64 now,
+			       struct loss *l)
+{
+	struct thread *t = thread__get(prev);
+	u32 state;
+
+	loss__count(l, WALL_PREV, HITS);
+	if (!t) {
+		loss__count(l, WALL_PREV, FILTERED);
+		return;
+	}
+	loss__count(l, WALL_PREV, AGGREGATED);
+	if (preempt || !prev_state)
+		state = state__of_runnable(prev);
+	else if (prev_state & TASK_DEAD)
+		state = STATE_UNKNOWN;
+	else
+		state = state__of_block(prev, prev_state, USER_CURRENT);
+	thread__enter(t, state, now, STATE_RUNNING);
+	if (!preempt && (prev_state & TASK_DEAD)) {
+		t->dead = 1;
+		thread__last_words(t, prev, now, l);
+#ifdef RAW_TP
+		thread__delete(prev);
+#endif
+		return;
+	}
+	if (config.offcpu && state__is_block(state))
+		offcpu__began(ctx, prev, t, l);
+}
+
+inline_always void switch__in(struct task_struct *next, u64 now, struct loss *l)
+{
+	struct thread *t = thread__get(next);
+	u64 open;
+
+	loss__count(l, WALL_NEXT, HITS);
+	if (config.runq)
+		loss__count(l, RUNQ, HITS);
+	if (!t) {
+		loss__count(l, WALL_NEXT, FILTERED);
+		if (config.runq)
+			loss__count(l, RUNQ, FILTERED);
+		return;
+	}
+	loss__count(l, WALL_NEXT, AGGREGATED);
+	t->runs++;
+	open = t->now.open ?: open__make(control.sweep_ns, STATE_RUNNABLE);
+	thread__enter(t, STATE_RUNNING, now, STATE_RUNNABLE);
+	if (config.runq)
+		runq__waited(next, open__since(open), now, l);
+}
+
+HOOK("sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 now = bpf_ktime_get_ns();
+	struct loss *l = loss__here();
+	u32 prev_state;
+
+	if (!l)
+		return 0;
+	prev_state = config.switch_state ? (u32)ctx[3] : task__state(prev);
+	if (READ(prev, pid))
+		switch__out(ctx, preempt, prev, prev_state, now, l);
+	if (config.runq && config.long_wait_ns)
+		history__add(prev, now);
+	if (READ(next, pid))
+		switch__in(next, now, l);
+	return 0;
+}
+
+inline_always int woken(struct task_struct *task)
+{
+	struct loss *l = loss__here();
+	struct thread *t;
+	u64 now, open;
+	u32 state;
+
+	if (!l)
+		return 0;
+	loss__count(l, WALL_WAKE, HITS);
+	t = thread__get(task);
+	if (!t) {
+		loss__count(l, WALL_WAKE, FILTERED);
+		return 0;
+	}
+	loss__count(l, WALL_WAKE, AGGREGATED);
+	open = t->now.open;
+	state = open ? open__state(open) : STATE_UNKNOWN;
+	if (!state__is_block(state))
+		return 0; /* woken before it was switched out: it never stopped running */
+	now = bpf_ktime_get_ns();
+	thread__enter(t, STATE_RUNNABLE, now, STATE_UNKNOWN);
+	if (config.offcpu)
+		offcpu__ended(t, state, open ? open__since(open) : control.sweep_ns, now, l);
+	t->now.stack = 0;
+	t->waker = 0;
+	return 0;
+}
+
+HOOK("sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
+{
+	return woken(task);
+}
+
+HOOK("sched_wakeup_new")
+int BPF_PROG(on_wakeup_new, struct task_struct *task)
+{
+	return woken(task);
+}
+
+/* --- wakers */
+
+#ifdef __TARGET_ARCH_arm64
+inline_always u32 irq__context(void)
+{
+	return 0;
+}
+#else
+extern const int __preempt_count __ksym __weak;
+extern const struct pcpu_hot pcpu_hot __ksym __weak; /* 64701838bf05 (6.2) to 46e8fff6d45f (6.15) */
+
+inline_always u32 irq__context(void)
+{
+	int count = 0;
+
+	if (&__preempt_count)
+		count = *(const int *)bpf_this_cpu_ptr(&__preempt_count);
+	else if (&pcpu_hot)
+		count = ((const struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count;
+	if (count & 0xf0000)
+		return STACK_FLAG_HARDIRQ;
+	return count & 0x100 ? STACK_FLAG_SOFTIRQ : 0;
+}
+#endif
+
+/* In the waker's context. Not gated on the wakee's kernel state: blocked is what our own account says. */
+HOOK("sched_waking")
+int BPF_PROG(on_waking, struct task_struct *task)
+{
+	struct thread *t = thread__get(task);
+	struct loss *l = loss__here();
+	struct task_struct *waker;
+	bool published;
+
+	if (!l || !t || !t->now.stack || !state__is_block(open__state(t->now.open)))
+		return 0;
+#ifdef RAW_TP
+	waker = (struct task_struct *)bpf_get_current_task();
+#else
+	waker = bpf_get_current_task_btf();
+#endif
+	t->waker = stack__capture(ctx, waker, irq__context(), l, 0, &published);
+	return 0;
+}
+
+/* --- who is watched */
+
+HOOK("task_newtask")
+int BPF_PROG(on_newtask, struct task_struct *task, u64 clone_flags)
+{
+	struct loss *l = loss__here();
+	struct task_struct *parent;
+
+	if (!l)
+		return 0;
+#ifdef RAW_TP
+	parent = (struct task_struct *)bpf_get_current_task();
+#else
+	parent = bpf_get_current_task_btf();
+#endif
+	target__on_fork(parent, task, clone_flags);
+	if (target__wants(task))
+		thread__watch(task, STATE_RUNNABLE, bpf_ktime_get_ns(), l);
+	return 0;
+}
+
+HOOK("sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	struct loss *l = loss__here();
+	struct thread *t;
+	bool wanted;
+
+	if (!l)
+		return 0;
+	wanted = target__wants(task);
+	t = thread__get(task);
+	if (wanted && !t)
+		thread__watch(task, STATE_RUNNING, bpf_ktime_get_ns(), l);
+	/* One that is no longer wanted is let go by the next sweep, after its account was closed. */
+	return 0;
+}
+
+/* Membership changed for threads that this program cannot reach: the sweep looks at all of them. */
+inline_always int ask_for_sweep(u32 tgid)
+{
+	struct plain_record record = {.type = RECORD_SWEEP, .tgid = tgid};
+
+	bpf_ringbuf_output(&ring, &record, sizeof(record), BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+HOOK("cgroup_attach_task")
+int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
+{
+	return ask_for_sweep(READ(task, tgid));
+}
+
+HOOK("task_rename")
+int BPF_PROG(on_rename, struct task_struct *task, const char *comm)
+{
+	return READ(task, pid) == READ(task, tgid) ? ask_for_sweep(READ(task, tgid)) : 0;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The sweep: a pass over all tasks, driven by user space, which reads one struct thread_record per watched thread. It
+ * begins to watch threads that are the target's and are not watched yet (at the start all of them; later after a rename
+ * or a change of cgroup), lets go of those that are the target's no longer, and reports the accounts as of the last cut.
+ *
+ * A thread that is blocked when it is found gets its stack here: its waiting may have begun before sonde did and may
+ * never end. Reading its user stack needs a program that may sleep.
+ */
+#ifndef SONDE_SWEEP_BPF_H
+#define SONDE_SWEEP_BPF_H
+
+#include "stack.bpf.h"
+#include "thread.bpf.h"
+#include "wait.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, union stack_scratch);
+} sweep_scratch SEC(".maps");
+
+struct frame_record {
+	u64 next, return_address;
+};
+
+/* The frame-pointer walk of a task that is not running, from the registers with which it entered the kernel. */
+inline_always void stack__walk_remote(union stack_scratch *s, struct task_struct *task, u32 at)
+{
+	struct registers r;
+	struct frame_record frame;
+	u32 count = 0;
+
+	if (!registers__of(task, &r))
+		return;
+	s->record.end = STACK_DEPTH_LIMIT;
+	for (u32 i = 0; i < STACK_DEPTH; i++) {
+		u32 slot = (at & 127) + i;
+
+		if (slot >= 2 * STACK_DEPTH)
+			break;
+		s->record.frames[slot] = r.ip;
+		count = i + 1;
+		s->record.end = STACK_NO_FRAME_PTR;
+		if (!r.fp || (r.fp & 7) || user__read(&frame, sizeof(frame), r.fp, task, USER_REMOTE) ||
+		    !frame.return_address || frame.next <= r.fp)
+			break;
+		r.ip = frame.return_address;
+		r.fp = frame.next;
+		s->record.end = STACK_DEPTH_LIMIT;
+	}
+	s->record.user_frames = count;
+}
+
+inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, struct loss *l)
+{
+	struct stack_hash hash = {.h = stack_salt, .check = ~stack_salt};
+	union stack_scratch *s;
+	u32 key = 0;
+	long bytes;
+
+	s = bpf_map_lookup_elem(&sweep_scratch, &key);
+	if (!s)
+		return 0;
+	stack__owner(s, task, 0, &hash);
+	s->record.kernel_frames = s->record.user_frames = 0;
+	s->record.end = STACK_COMPLETE;
+	if (stack_kernel) {
+		bytes = bpf_get_task_stack(task, s->record.frames, FRAMES_BYTES, 0);
+		if (bytes > 0 && bytes <= (long)FRAMES_BYTES)
+			s->record.kernel_frames = bytes / sizeof(u64);
+	}
+	if (stack_user && !(s->record.flags & STACK_FLAG_KTHREAD)) {
+		s->record.end = STACK_NOT_CAPTURED;
+		if (may_sleep)
+			stack__walk_remote(s, task, s->record.kernel_frames);
+	}
+	stack__hash_frames(s, s->record.kernel_frames + s->record.user_frames, &hash);
+	s->record.hash = hash.h ?: 1;
+	stack__publish(s, task, hash.check, l);
+	return s->record.hash;
+}
+
+/* What a thread that was just found is doing. The kernel state and `on_cpu` are read after its account exists, so that
+ * a change meanwhile is seen by the scheduler's hooks and wins. */
+inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool may_sleep, struct loss *l)
+{
+	u64 since = control.sweep_ns, born = READ(task, start_time);
+	u32 task_state = task__state(task), state;
+
+	if (!task_state)
+		state = READ(task, on_cpu) ? STATE_RUNNING : STATE_RUNNABLE;
+	else
+		state = state__of_block(task, task_state, may_sleep ? USER_REMOTE : USER_NONE);
+	if (since < born)
+		since = born;
+	if (config.offcpu && state >= STATE_FIRST_BLOCKED)
+		t->now.stack = stack__of_blocked(task, may_sleep, l);
+	t->weight = 1;
+	t->watched_ns = since;
+	t->cut = since >= control.cut ? control.cut : 0;
+	thread__open_first(t, open__make(since, state));
+}
+
+#define SWEEP_TRIES 64
+
+/* Both accounts and the instant of the second, all of one moment. */
+inline_always bool sweep__read(struct thread *t, struct thread_record *r)
+{
+	for (int i = 0; i < SWEEP_TRIES; i++) {
+		u32 sequence = *(volatile u32 *)&t->sequence;
+
+		if (sequence & 1)
+			continue;
+		barrier();
+		copy(&r->now, &t->now, sizeof(r->now));
+		copy(&r->at_cut, &t->at_cut, sizeof(r->at_cut));
+		r->cut = t->cut;
+		barrier();
+		if (*(volatile u32 *)&t->sequence == sequence)
+			return true;
+	}
+	return false;
+}
+
+inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
+{
+	struct task_struct *task = ctx->task;
+	struct loss *l = loss__here();
+	struct thread_record *r;
+	struct thread *t;
+	bool wanted;
+
+	if (!task || !l || READ(task, exit_state))
+		return 0;
+	wanted = target__wants(task);
+	t = thread__get(task);
+	if (!t && wanted) {
+		t = thread__create(task);
+		loss__count(l, THREAD, HITS);
+		if (!t) {
+			loss__count(l, THREAD, NO_MEMORY);
+			return 0;
+		}
+		loss__count(l, THREAD, AGGREGATED);
+		sweep__seed(task, t, may_sleep, l);
+	}
+	if (!t || t->dead)
+		return 0;
+	loss__count(l, SWEEP, HITS);
+	r = thread__describe(t, task, 1);
+	if (!r || !sweep__read(t, r)) {
+		loss__count(l, SWEEP, BUSY);
+		return 0;
+	}
+	if (r->cut != control.cut) {
+		r->cut = control.cut;
+		copy(&r->at_cut, &r->now, sizeof(r->now));
+		account__add(&r->at_cut, open__state(r->now.open), open__since(r->now.open), r->cut);
+	}
+	if (!wanted) {
+		r->type = RECORD_EXIT;
+		r->end_ns = bpf_ktime_get_ns();
+	}
+	if (bpf_seq_write(ctx->meta->seq, r, sizeof(*r)))
+		return 1; /* the buffer was full: the kernel asks for this task again */
+	loss__count(l, SWEEP, EMITTED);
+	if (!wanted)
+		thread__delete(task);
+	return 0;
+}
+
+SEC("?iter/task")
+int sweep(struct bpf_iter__task *ctx)
+{
+	return sweep__task(ctx, false);
+}
+
+SEC("?iter.s/task")
+int sweep_sleepable(struct bpf_iter__task *ctx)
+{
+	return sweep__task(ctx, true);
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who is watched. The verdict is asked for at rare events (start, fork, exec, rename, change of cgroup) and by the CPU
+ * sampler; the scheduler's hot path never asks: a watched thread is one that has state.
+ */
+#ifndef SONDE_TARGET_BPF_H
+#define SONDE_TARGET_BPF_H
+
+#include "common.bpf.h"
+
+const volatile struct target_filter target;
+
+/* Marks of processes (on the group leader) or threads. User space sets them through pidfds, so in any PID namespace. */
+#ifdef RAW_TP
+struct mark {
+	u64 start_boot_ns; /* guards against a reused PID */
+	u32 value, reserved;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32); /* PID in the initial namespace */
+	__type(value, struct mark);
+} marks SEC(".maps");
+
+inline_always u32 mark__get(struct task_struct *task)
+{
+	u32 pid = READ(task, pid);
+	struct mark *m = bpf_map_lookup_elem(&marks, &pid);
+
+	/* User space knows starts in clock ticks (10 ms) only. */
+	if (!m || m->start_boot_ns / 10000000 != READ(task, start_boottime) / 10000000)
+		return 0;
+	return m->value;
+}
+
+inline_always void mark__set(struct task_struct *task, u32 value)
+{
+	struct mark m = {.start_boot_ns = READ(task, start_boottime), .value = value};
+	u32 pid = READ(task, pid);
+
+	bpf_map_update_elem(&marks, &pid, &m, BPF_ANY);
+}
+#else
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, u32);
+} marks SEC(".maps");
+
+inline_always u32 mark__get(struct task_struct *task)
+{
+	u32 *m = bpf_task_storage_get(&marks, task, NULL, 0);
+
+	return m ? *m : 0;
+}
+
+inline_always void mark__set(struct task_struct *task, u32 value)
+{
+	bpf_task_storage_get(&marks, task, &value, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+#endif
+
+/* The cgroup or one of its ancestors is the target's. Direct loads through cgrp->ancestors[] are refused by the
+ * verifier, so walk the parents. */
+inline_always bool target__in_cgroup(struct task_struct *task)
+{
+	struct cgroup *cgroup = READ(task, cgroups, dfl_cgrp);
+
+	for (int level = 0; level < 32; level++) {
+		struct cgroup_subsys_state *parent;
+
+		if (READ(cgroup, kn, id) == target.cgroup)
+			return true;
+		parent = READ(cgroup, self.parent);
+		if (!parent)
+			return false;
+		cgroup = READ(parent, cgroup);
+	}
+	return false;
+}
+
+inline_always u32 glob__skip_stars(const volatile struct glob *g, u32 states)
+{
+	return states | ((states & g->stars) << 1);
+}
+
+inline_always bool target__comm_matches(const char *comm)
+{
+	u32 states = glob__skip_stars(&target.comm, 1);
+
+	for (int i = 0; i < COMM_LEN; i++) {
+		u8 c = comm[i];
+		u32 stay, taken;
+
+		if (!c)
+			break;
+		stay = states & target.comm.stars;
+		taken = states & target.comm.accept[c] & ~target.comm.stars;
+		states = glob__skip_stars(&target.comm, stay | (taken << 1));
+	}
+	return states & target.comm.final;
+}
+
+inline_always bool target__wants(struct task_struct *task)
+{
+	struct task_struct *leader = READ(task, group_leader);
+	u32 conditions = target.conditions, mark;
+
+	mark = mark__get(conditions & TARGET_THREADS ? task : leader);
+	if (mark == MARK_NEVER || ((conditions & TARGET_MARKED) && mark != MARK_WANTED))
+		return false;
+	if ((conditions & TARGET_UID) && READ(task, cred, uid.val) != target.uid)
+		return false;
+	if (conditions & TARGET_COMM) {
+		char comm[COMM_LEN];
+
+		task__comm(comm, leader);
+		if (!target__comm_matches(comm))
+			return false;
+	}
+	return !(conditions & TARGET_CGROUP) || target__in_cgroup(task);
+}
+
+/* At fork: a thread shares its leader's mark; a child process inherits it with --follow, unless it has one. */
+inline_always void target__on_fork(struct task_struct *parent, struct task_struct *child, u64 clone_flags)
+{
+	struct task_struct *leader = READ(parent, group_leader);
+
+	if (!(target.conditions & TARGET_MARKED) || !target.follow || (clone_flags & CLONE_THREAD))
+		return;
+	if (mark__get(target.conditions & TARGET_THREADS ? parent : leader) == MARK_WANTED)
+		mark__set(child, MARK_WANTED);
+}
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Why a thread is blocked: one of the states of docs/DESIGN.md section 4, from what the thread was doing. Reads its
+ * system call and, where that names a descriptor, the file behind it. No state is a residual: what cannot be told apart
+ * is `unknown`.
+ */
+#ifndef SONDE_WAIT_BPF_H
+#define SONDE_WAIT_BPF_H
+
+#include "common.bpf.h"
+#include "fs.h"
+
+const volatile struct sched_config config;
+
+extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym __weak;
+
+/* A pointer read from anywhere: by the exception-table load of a cast pointer where the kernel has that, else by copy. */
+inline_always void *pointer_at(void *address)
+{
+	void *value = NULL;
+
+	if (config.rdonly_cast) {
+		struct list_head *l = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct list_head));
+
+		return l->next;
+	}
+	bpf_probe_read_kernel(&value, sizeof(value), address);
+	return value;
+}
+
+struct file_kind {
+	u32 mode, device;
+	u32 name; /* first four bytes of the dentry's name, for anonymous inodes */
+};
+
+inline_always void file__kind(void *address, struct file_kind *kind)
+{
+	if (config.rdonly_cast) {
+		struct file *file = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct file));
+		struct inode *inode = file->f_inode;
+
+		kind->mode = inode->i_mode;
+		kind->device = inode->i_rdev;
+		if (!(kind->mode & S_IFMT))
+			kind->name = (u32)(u64)pointer_at((void *)file->f_path.dentry->d_name.name);
+	} else {
+		struct file *file = address;
+		const unsigned char *name;
+
+		kind->mode = BPF_CORE_READ(file, f_inode, i_mode);
+		kind->device = BPF_CORE_READ(file, f_inode, i_rdev);
+		name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
+		bpf_probe_read_kernel(&kind->name, sizeof(kind->name), name);
+	}
+}
+
+#define NAME4(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
+
+/* Anonymous inodes tell what they are only by the name of their dentry: fs/eventfd.c, fs/timerfd.c, fs/signalfd.c ... */
+inline_always u32 state__of_anonymous(u32 name)
+{
+	switch (name) {
+	case NAME4('[', 'e', 'v', 'e'): /* [eventfd], [eventpoll] */
+		return STATE_PIPE;
+	case NAME4('[', 't', 'i', 'm'):
+	case NAME4('[', 's', 'i', 'g'):
+		return STATE_SLEEP;
+	case NAME4('[', 'p', 'i', 'd'):
+		return STATE_CHILD;
+	case NAME4('[', 'i', 'o', '_'):
+		return STATE_IO_URING;
+	default: /* inotify, fanotify, perf events, userfaultfd, ... */
+		return STATE_OTHER;
+	}
+}
+
+#define TTY_MAJOR_FIRST 4
+#define TTY_MAJOR_AUX	5
+#define PTY_MAJOR_FIRST 128
+#define PTY_MAJOR_LAST	143
+
+inline_always u32 state__of_device(u32 device)
+{
+	u32 major = device >> 20;
+
+	return major == TTY_MAJOR_FIRST || major == TTY_MAJOR_AUX ||
+			       (major >= PTY_MAJOR_FIRST && major <= PTY_MAJOR_LAST)
+		       ? STATE_TTY
+		       : STATE_OTHER;
+}
+
+inline_always u32 state__of_fd(struct task_struct *task, u32 fd)
+{
+	struct files_struct *files = READ(task, files);
+	struct file_kind kind = {};
+	struct fdtable *fdt;
+	void *file;
+
+	if (!files)
+		return STATE_UNKNOWN;
+	fdt = READ(files, fdt);
+	if (fd >= READ(fdt, max_fds))
+		return STATE_UNKNOWN;
+	file = pointer_at((void *)READ(fdt, fd) + 8ULL * fd);
+	if (!file)
+		return STATE_UNKNOWN;
+	file__kind(file, &kind);
+	switch (kind.mode & S_IFMT) {
+	case S_IFSOCK:
+		return STATE_NETWORK;
+	case S_IFIFO:
+		return STATE_PIPE;
+	case S_IFCHR:
+		return state__of_device(kind.device);
+	case 0:
+		return state__of_anonymous(kind.name);
+	default:
+		return STATE_DISK;
+	}
+}
+
+/* How user memory of the thread in question can be read: it is current, the program may sleep, or not at all. */
+enum user_access { USER_CURRENT, USER_REMOTE, USER_NONE };
+
+inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *task, enum user_access access)
+{
+	if (access == USER_CURRENT)
+		return bpf_probe_read_user(to, size, (void *)from);
+	if (access == USER_REMOTE)
+		return bpf_copy_from_user_task(to, size, (void *)from, task, 0);
+	return -1;
+}
+
+#define POLL_LOOK 16 /* descriptors of one poll that are looked at */
+
+/* Network if all descriptors are sockets; one of another kind, or more than we look at: idle. */
+inline_always u32 state__of_poll(struct task_struct *task, u64 array, u64 count, enum user_access access)
+{
+	struct pollfd fds[POLL_LOOK];
+	u32 state = STATE_IDLE;
+
+	if (!count)
+		return STATE_SLEEP;
+	if (count > POLL_LOOK || access == USER_NONE)
+		return STATE_IDLE;
+	if (user__read(fds, (count * sizeof(fds[0])) & (2 * sizeof(fds) - 1), array, task, access))
+		return STATE_UNKNOWN;
+	for (u32 i = 0; i < POLL_LOOK; i++) {
+		if (i >= count)
+			break;
+		if (fds[i].fd < 0)
+			continue;
+		state = state__of_fd(task, fds[i].fd);
+		if (state != STATE_NETWORK)
+			return STATE_IDLE;
+	}
+	return state;
+}
+
+/* select() with one word of descriptors; more, or another kind among them: idle. */
+inline_always u32 state__of_select(struct task_struct *task, u64 count, u64 set, enum user_access access)
+{
+	u32 state = STATE_IDLE;
+	u64 bits = 0;
+
+	if (!count)
+		return STATE_SLEEP;
+	if (count > 64 || !set || access == USER_NONE)
+		return STATE_IDLE;
+	if (user__read(&bits, sizeof(bits), set, task, access))
+		return STATE_UNKNOWN;
+	for (u32 fd = 0; fd < 64; fd++) {
+		if (fd >= count)
+			break;
+		if (!(bits >> fd & 1))
+			continue;
+		state = state__of_fd(task, fd);
+		if (state != STATE_NETWORK)
+			return STATE_IDLE;
+	}
+	return state;
+}
+
+struct registers {
+	u64 ip, sp, fp;
+	s64 syscall;
+	u64 arg1, arg2;
+};
+
+/* The registers with which the thread entered the kernel. False for kernel threads. */
+inline_always bool registers__of(struct task_struct *task, struct registers *r)
+{
+	struct pt_regs *regs;
+
+	if (READ(task, flags) & PF_KTHREAD)
+		return false;
+#ifdef RAW_TP
+	regs = (void *)READ(task, stack) + KERNEL_STACK_BYTES - bpf_core_type_size(struct pt_regs);
+#else
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+#endif
+	r->ip = READ(regs, REGS_IP);
+	r->sp = READ(regs, REGS_SP);
+	r->fp = READ(regs, REGS_FP);
+	r->syscall = (s64)READ(regs, REGS_SYSCALL);
+	r->arg1 = READ(regs, REGS_ARG1);
+	r->arg2 = READ(regs, REGS_ARG2);
+	return true;
+}
+
+inline_always u32 state__of_syscall(struct task_struct *task, struct registers *r, enum user_access access)
+{
+	u32 number = r->syscall;
+
+	opaque(number);
+	if (number >= WAIT_CLASSES)
+		return STATE_OTHER;
+	switch (config.wait_class[number]) {
+	case WAIT_SLEEP:
+		return STATE_SLEEP;
+	case WAIT_LOCK:
+		return STATE_LOCK;
+	case WAIT_NETWORK:
+		return STATE_NETWORK;
+	case WAIT_DISK:
+		return STATE_DISK;
+	case WAIT_FD:
+		return state__of_fd(task, r->arg1);
+	case WAIT_POLL:
+		return state__of_poll(task, r->arg1, r->arg2, access);
+	case WAIT_SELECT:
+		return state__of_select(task, r->arg1, r->arg2, access);
+	case WAIT_IDLE:
+		return STATE_IDLE;
+	case WAIT_CHILD:
+		return STATE_CHILD;
+	case WAIT_IPC:
+		return STATE_IPC;
+	case WAIT_IO_URING:
+		return STATE_IO_URING;
+	case WAIT_STOPPED:
+		return STATE_STOPPED;
+	default:
+		return STATE_OTHER;
+	}
+}
+
+/* A blocked thread. The order of the questions is the design's. */
+inline_always u32 state__of_block(struct task_struct *task, u32 task_state, enum user_access access)
+{
+	struct registers r;
+
+	if (task_state & (TASK_STOPPED | TASK_TRACED))
+		return STATE_STOPPED;
+	if (!config.classify)
+		return STATE_OTHER;
+	if (bpf_core_field_exists(task->in_memstall) && READ_BIT(task, in_memstall))
+		return STATE_MEMORY;
+	if (!registers__of(task, &r)) {
+		if (READ_BIT(task, in_iowait))
+			return STATE_DISK;
+		return (task_state & TASK_INTERRUPTIBLE) || (task_state & TASK_NOLOAD) ? STATE_IDLE : STATE_OTHER;
+	}
+	if (REGS_IN_EXCEPTION(r.syscall))
+		return STATE_MEMORY;
+	if (READ_BIT(task, in_iowait))
+		return STATE_DISK;
+	return state__of_syscall(task, &r, access);
+}
+
+inline_always u32 task__state(struct task_struct *task)
+{
+	struct task_struct___state *old = (void *)task;
+
+	if (bpf_core_field_exists(task->__state))
+		return READ(task, __state);
+	return READ(old, state);
+}
+
+/* Runnable, or kept off the CPU by its cgroup's quota. */
+inline_always u32 state__of_runnable(struct task_struct *task)
+{
+	struct cfs_rq *queue = NULL;
+
+	if (!bpf_core_field_exists(queue->throttle_count))
+		return STATE_RUNNABLE;
+	queue = READ(task, se.cfs_rq);
+	return queue && READ(queue, throttle_count) > 0 ? STATE_THROTTLED : STATE_RUNNABLE;
+}
+
+#endif

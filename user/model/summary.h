@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every result says about itself: what was lost, and how complete its stacks are. */
+#ifndef SONDE_MODEL_SUMMARY_H
+#define SONDE_MODEL_SUMMARY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loss_row { /* one row of include/sonde/abi.h's loss account: part "offcpu", reason "aggregated" */
+	const char *part, *reason;
+	uint64_t count;
+	bool is_drop; /* lost data; the others say where events went */
+};
+
+struct coverage {
+	uint64_t stacks, complete; /* weighted by samples or waits; stacks == 0: no stacks in this run */
+	const char *worst_reason;  /* NULL if all are complete */
+	const char *worst_object;  /* file that most incomplete stacks stopped in, or NULL */
+};
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Scheduler, memory and credentials: the fields that our programs read, and no others. */
+#ifndef VMLINUX_SCHED_H
+#define VMLINUX_SCHED_H
+
+#include "base.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+struct cred {
+	struct {
+		u32 val;
+	} uid;
+};
+
+/* Under CONFIG_CFS_BANDWIDTH; task-based throttling since kernel commit e1fad12dcb66 (6.18). */
+struct cfs_rq {
+	int throttle_count;
+};
+
+struct sched_entity {
+	struct cfs_rq *cfs_rq;
+};
+
+struct task_struct {
+	unsigned int __state; /* `state` before 2f064a59a11f (5.14): task_struct___state */
+	void *stack;
+	unsigned int flags;
+	int on_cpu;
+	struct sched_entity se;
+	struct mm_struct *mm;
+	int exit_state;
+	unsigned in_iowait : 1;
+	unsigned in_memstall : 1; /* CONFIG_PSI */
+	int pid, tgid;
+	struct task_struct *group_leader;
+	u64 utime, stime;
+	u64 start_time;	    /* CLOCK_MONOTONIC, ns */
+	u64 start_boottime; /* CLOCK_BOOTTIME, ns */
+	const struct cred *cred;
+	char comm[16];
+	struct files_struct *files;
+	struct css_set *cgroups;
+	u64 self_exec_id; /* u32 before d1e7fd6462ca (5.7) */
+};
+
+struct task_struct___state {
+	long state;
+};
+
+struct pcpu_hot { /* x86, 6.2 to 6.14 */
+	int preempt_count;
+};
+
+#pragma clang attribute pop
+
+/* include/linux/sched.h; values are part of no ABI but unchanged over the whole matrix */
+#define TASK_INTERRUPTIBLE   0x1
+#define TASK_UNINTERRUPTIBLE 0x2
+#define TASK_STOPPED	     0x4
+#define TASK_TRACED	     0x8
+#define TASK_DEAD	     0x80
+#define TASK_NOLOAD	     0x400
+#define PF_KTHREAD	     0x00200000
+#define CLONE_THREAD	     0x00010000
+
+#endif
