@@ -28,11 +28,11 @@ struct cli_option {
 	enum cli_kind kind;
 	size_t offset; /* into the command's option struct */
 	const char *arg, *help;
-	long long min, max;
+	long long min, max;	    /* min >= 0 and max 0: no upper limit */
 	const char *const *choices; /* NULL-terminated */
 	int value;
 	const char *fallback; /* the default, for people */
-	bool hidden;	      /* accepted, not shown (habits of other tools); `help` is printed as a note on use, if set */
+	bool hidden; /* accepted, not shown (habits of other tools); its `help` is a note printed on use */
 };
 
 struct cli_numbers {
@@ -52,8 +52,9 @@ struct cli_rest {
 };
 
 struct cli_command {
-	const char *name, *summary;
-	const char *positionals;	/* for the usage line: "IN OUT", "[FEATURE...]" or NULL: none are taken */
+	const char *name, *summary; /* summary NULL: not listed */
+	/* "IN OUT", "[FEATURE...]", "man|bash": shown, and their number is checked; NULL: none are taken */
+	const char *positionals;
 	bool takes_target;		/* `-- COMMAND` is allowed and [TARGET] shown */
 	const char *description;	/* paragraphs for --help and the man page */
 	const char *examples;		/* lines */
@@ -64,14 +65,18 @@ struct cli_command {
 };
 
 /*
- * Parses argv[1..]. Returns 0; 1 if --help was printed on stdout; -EINVAL after one line on stderr that names the
- * option and the nearest valid one (a bare number: the two things it may have meant; an option where a value was
- * expected: a hint). Frees nothing on failure that it allocated into `options`: call cli__free in any case.
+ * Calls defaults, then parses argv[1..] into the zeroed `options`. Returns 0; 1 if --help was printed on
+ * stdout; -EINVAL after one line on stderr that names the option and the nearest valid one (a bare number:
+ * the two things it may have meant; an option where a value was expected: a hint). Frees nothing on failure
+ * that it allocated into `options`: call cli__free in any case.
  */
 int cli__parse(const struct cli_command *c, int argc, char **argv, void *options, struct cli_rest *rest);
 void cli__free(const struct cli_command *c, void *options, struct cli_rest *rest);
 
+/* --help in at most `columns` columns. */
 void cli__help(struct buf *out, const struct cli_command *c, int columns);
+/* Columns for help: of the terminal, within reason; 80 where there is none. */
+int cli__columns(void);
 
 enum cli_document { CLI_MAN, CLI_BASH, CLI_ZSH, CLI_FISH, CLI_README };
 /* All commands (NULL-terminated array of pointers) as a man page, a completion script or Markdown tables. */

@@ -5,19 +5,25 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/text.h"
 
 /* One write for the whole line: lines of several processes on one terminal do not mix. */
+static void finish(struct buf *line)
+{
+	buf__putc(line, '\n');
+	if (!line->failed)
+		(void)buf__write(line, stderr); /* nowhere is left to complain */
+	fflush(stderr);
+	buf__free(line);
+}
+
 static void say(const char *format, va_list args)
 {
 	struct buf line = {0};
 
 	buf__puts(&line, "sonde: ");
 	buf__vprintf(&line, format, args);
-	buf__putc(&line, '\n');
-	if (!line.failed)
-		(void)buf__write(&line, stderr); /* nowhere is left to complain */
-	fflush(stderr);
-	buf__free(&line);
+	finish(&line);
 }
 
 void msg__error(const char *format, ...)
@@ -36,4 +42,18 @@ void msg__note(const char *format, ...)
 	va_start(args, format);
 	say(format, args);
 	va_end(args);
+}
+
+void msg__usage(const char *command, const char *format, ...)
+{
+	struct buf line = {0}, text = {0};
+	va_list args;
+
+	va_start(args, format);
+	buf__vprintf(&text, format, args);
+	va_end(args);
+	buf__printf(&line, "sonde %s: ", command);
+	text__puts(&line, buf__text(&text), TEXT_TERMINAL);
+	finish(&line);
+	buf__free(&text);
 }

@@ -36,10 +36,12 @@ static int open_beside(const char *path, char **name)
 			return -1;
 		}
 		fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-		if (fd >= 0 || errno != EEXIST)
+		if (fd >= 0)
 			return fd;
 		free(*name);
-		*name = NULL;
+		*name = NULL; /* not ours to remove */
+		if (errno != EEXIST)
+			return -1;
 	}
 	return -1;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An output file that is there whole or not at all: written under a temporary name in the same directory, renamed by
- * outfile__commit, removed by outfile__close without one. Owned by the user behind sudo. "-" is standard output.
+ * An output file that is there whole or not at all: written under a temporary name in the same directory,
+ * renamed by outfile__commit, removed by outfile__close without one. Owned by the user behind sudo. "-" is
+ * standard output.
  */
 #ifndef SONDE_BASE_OUTFILE_H
 #define SONDE_BASE_OUTFILE_H

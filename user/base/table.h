@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hash table with open addressing. Keys are byte strings of a fixed size, compared by memcmp (so: no padding in key
- * structs); values of a fixed size stand beside them. Pointers to values are valid until the next insertion.
+ * A hash table with open addressing. Keys are byte strings of a fixed size, compared by memcmp (so: no
+ * padding in key structs); values of a fixed size stand beside them. Pointers to values are valid until the
+ * next insertion.
  */
 #ifndef SONDE_BASE_TABLE_H
 #define SONDE_BASE_TABLE_H
@@ -19,7 +20,8 @@ struct table {
 
 void table__init(struct table *t, size_t key_size, size_t value_size); /* allocates nothing */
 void *table__find(const struct table *t, const void *key);	       /* value or NULL */
-void *table__add(struct table *t, const void *key, bool *is_new);      /* value (zeroed if new) or NULL: no memory */
+void *table__add(struct table *t, const void *key,
+		 bool *is_new); /* value (zeroed if new) or NULL: no memory */
 bool table__remove(struct table *t, const void *key);
 /* Walk: `size_t i = 0; while (table__next(t, &i, &key, &value))`; no insertion or removal meanwhile. */
 bool table__next(const struct table *t, size_t *cursor, const void **key, void **value);

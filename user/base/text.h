@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one escaping writer. Every string that comes from the kernel, a file or another process passes here on its way
- * to a terminal, a folded line, JSON, XML or HTML. Invalid UTF-8, C0, DEL and C1 controls become `\xNN` (JSON: \u00NN
- * for controls, U+FFFD for invalid bytes); each style escapes its own syntax besides.
+ * The one escaping writer. Every string that comes from the kernel, a file or another process passes here on
+ * its way to a terminal, a folded line, JSON, XML or HTML. Invalid UTF-8, C0, DEL and C1 controls become
+ * `\xNN` (JSON: \u00NN for controls, U+FFFD for invalid bytes); each style escapes its own syntax besides.
  */
 #ifndef SONDE_BASE_TEXT_H
 #define SONDE_BASE_TEXT_H

@@ -7,7 +7,8 @@
 
 #include "base/buf.h"
 
-/* "250us" "1.5ms" "10s" "2m" "1h" "100ns" -> ns. -EINVAL: not a number with unit (a bare number too), -ERANGE: too large. */
+/* "250us" "1.5ms" "10s" "2m" "1h" "100ns" -> ns. -EINVAL: not a number with unit (a bare number too),
+ * -ERANGE: too large. */
 int units__parse_duration(const char *text, uint64_t *ns);
 /* "64k" "24MB" "1GiB" "4096" -> bytes, binary multiples. Errors as above. */
 int units__parse_size(const char *text, uint64_t *bytes);
