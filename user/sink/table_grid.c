@@ -167,13 +167,14 @@ static void draw_row(struct grid *g, struct page *p, size_t row)
 
 	for (size_t i = 0; i < g->columns; i++) {
 		struct grid_column column = g->column[i];
+		enum ink title = column.title_ink ? column.title_ink : INK_TITLE;
 
 		if (!column.width)
 			continue;
 		if (!row)
 			column.paint = NULL;
 		draw_cell(p, &column, row ? cell_text(g, row - 1, i) : column.title,
-			  row ? g->cells[(row - 1) * g->columns + i].ink : INK_TITLE, &pending);
+			  row ? g->cells[(row - 1) * g->columns + i].ink : title, &pending);
 	}
 	buf__putc(&p->out, '\n');
 }

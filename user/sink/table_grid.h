@@ -17,6 +17,7 @@ struct grid_column {
 	unsigned char drop; /* 0: never left out; larger ones go first */
 	unsigned floor;
 	unsigned limit;	      /* widest, 0: none; on a page without truncation only the padding is limited */
+	enum ink title_ink;   /* INK_PLAIN: a title's usual ink */
 	const char *boundary; /* cut where this stands, e.g. " < ", rather than in a word */
 	void (*paint)(struct page *, const char *text, void *context); /* NULL: the cell's ink */
 	void *context;
