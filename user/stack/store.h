@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The one stack store: whoever captures frames feeds it records, whoever prints asks it for named frames.
- * A stack's hash is its key; raw addresses are kept until names are asked for, process images as long as a stack
- * refers to them.
+ * A stack's hash is its key; raw addresses are kept until names are asked for, process images as long as a
+ * stack refers to them.
  */
 #ifndef SONDE_STACK_STORE_H
 #define SONDE_STACK_STORE_H
@@ -16,9 +16,9 @@
 struct stacks;
 
 struct stacks_options {
-	bool kernel_only, user_only;  /* -K, -U */
-	size_t memory_limit_bytes;    /* of stored stacks; beyond it stacks are refused and counted */
-	const char *debug_directory;  /* "/usr/lib/debug" */
+	bool kernel_only, user_only; /* -K, -U */
+	size_t memory_limit_bytes;   /* of stored stacks; beyond it stacks are refused and counted */
+	const char *debug_directory; /* "/usr/lib/debug" */
 };
 
 struct stacks_counts {
@@ -29,22 +29,25 @@ struct stacks_counts {
 
 struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
 /*
- * Takes a record (size in bytes as it came from the ring: validated). The process's mappings are read at once when its
- * (tgid, start, exec) is new, because it may be gone a moment later. 0, -EINVAL (malformed), -ENOSPC (refused), -ENOMEM.
+ * Takes a record (size in bytes as it came from the ring: validated). The process's mappings are read at once
+ * when its (tgid, start, exec) is new, because it may be gone a moment later. 0, -EINVAL (malformed), -ENOSPC
+ * (refused), -ENOMEM.
  */
 int stacks__add(struct stacks *, const struct stack_record *, size_t size);
-/* Re-reads mappings of one process at the next add (after dlopen or an unknown address this happens by itself). */
+/* Re-reads mappings of one process at the next add (after dlopen or an unknown address this happens by
+ * itself). */
 void stacks__forget_process(struct stacks *, uint32_t tgid);
 /*
- * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and asks the
- * symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -errno.
+ * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and
+ * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -errno.
  */
 int stacks__resolve(struct stacks *);
 
 struct stack_view {
 	struct who who; /* comm: of the thread; tid: the one seen first */
 	const char *leader_comm;
-	const struct frame *frames; /* leaf first: kernel, then user, then the mark "[incomplete: reason]" if it is */
+	const struct frame
+		*frames; /* leaf first: kernel, then user, then the mark "[incomplete: reason]" if it is */
 	size_t count, kernel_count;
 	const char *incomplete; /* reason, or NULL: complete */
 	const char *stopped_in; /* object in which an incomplete walk stopped, or NULL */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses in, names out, by batches: nothing else reaches the code that parses other people's ELF, so that it can
- * move into a process of its own. Files arrive as open descriptors, read (never mapped), regular files only.
+ * Addresses in, names out, by batches: nothing else reaches the code that parses other people's ELF, so that
+ * it can move into a process of its own. Files arrive as open descriptors, read (never mapped), regular files
+ * only.
  */
 #ifndef SONDE_STACK_SYMBOLIZER_H
 #define SONDE_STACK_SYMBOLIZER_H
@@ -12,39 +13,54 @@
 struct symbolizer;
 
 enum symbol_source {
-	SYMBOLS_ELF,	 /* fd: an ELF file; addresses: file offsets (of the mapped bytes) */
-	SYMBOLS_PERF_MAP,/* fd: a /tmp/perf-PID.map; addresses: virtual */
-	SYMBOLS_KERNEL,	 /* /proc/kallsyms; addresses: kernel */
-	SYMBOLS_VDSO,	 /* the vdso image of this process; addresses: offset into it */
+	SYMBOLS_ELF,	  /* fd: an ELF file; addresses: file offsets (of the mapped bytes) */
+	SYMBOLS_PERF_MAP, /* fd: a /tmp/perf-PID.map; addresses: virtual */
+	SYMBOLS_KERNEL,	  /* /proc/kallsyms; addresses: kernel */
+	SYMBOLS_VDSO,	  /* the vdso image of this process; addresses: offset into it */
 };
 
 struct symbol_request {
 	enum symbol_source source;
-	int fd;			    /* ELF and perf map: borrowed; -1 otherwise */
-	const char *debug_root;	    /* where separate debug files are looked for first: "/proc/PID/root", or NULL */
-	const char *debug_directory;/* "/usr/lib/debug" */
-	const char *path;	    /* as the target names it: only to find .gnu_debuglink files beside it */
+	int fd; /* ELF and perf map: borrowed; -1 otherwise */
+	const char
+		*debug_root; /* where separate debug files are looked for first: "/proc/PID/root", or NULL */
+	const char *debug_directory; /* "/usr/lib/debug" */
+	const char *path;	     /* as the target names it: only to find .gnu_debuglink files beside it */
 	size_t count;
-	const uint64_t *addresses;  /* any order */
+	const uint64_t *addresses; /* any order */
+};
+
+/* Is this where a thread starts? A walk that ends in such a function is complete. */
+enum symbol_start {
+	SYMBOL_NO_START,
+	SYMBOL_START_IF_LAST, /* it also has callers: `clone` */
+	SYMBOL_START,	      /* nothing calls it: whatever a walk found behind it is not a frame */
 };
 
 struct symbol {
-	const char *name; /* demangled; NULL: no name is right. Owned by the symbolizer until symbolizer__free */
+	const char
+		*name; /* demangled; NULL: no name is right. Owned by the symbolizer until symbolizer__free */
 	const char *module; /* kernel modules: "nf_tables"; NULL otherwise */
-	uint64_t offset;  /* of the address in the symbol */
-	uint64_t address; /* the file's virtual address (ELF): for `object+0xoffset` */
+	uint64_t offset;    /* of the address in the symbol */
+	uint64_t address;   /* the file's virtual address (ELF): for `object+0xoffset` */
+	enum symbol_start start;
 };
 
 struct symbolizer *symbolizer__new(void);
-/* Fills `symbols[count]`. 0 or -errno of the file as a whole (then all names are NULL and the reason is known). */
+/*
+ * Fills `symbols[count]`. 0 or -errno of the file as a whole (then all names are NULL and the reason is
+ * known): -ENOEXEC no ELF file, -EPERM the kernel hides its symbols (kptr_restrict), -EFBIG absurdly large...
+ * A file that failed is remembered by what it is (device, inode, size, time) and not parsed again.
+ */
 int symbolizer__resolve(struct symbolizer *, const struct symbol_request *, struct symbol *symbols);
 void symbolizer__free(struct symbolizer *);
 
 /* What a file offers, for `sonde check -p`. */
 struct symbol_coverage {
 	int has_symtab, has_dynsym, has_eh_frame, has_debug_file; /* 0 or 1 */
-	char build_id[41];	       /* hex, "" if none */
-	uint32_t frame_pointer_percent; /* share of CFI rows whose CFA is based on the frame pointer; 0 if unknown */
+	char build_id[41];					  /* hex, "" if none */
+	uint32_t frame_pointer_percent; /* share of CFI rows whose CFA is based on the frame pointer; 0 if
+					   unknown */
 };
 int symbolizer__coverage(struct symbolizer *, const struct symbol_request *, struct symbol_coverage *);
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An ELF file of unknown honesty, seen through a borrowed descriptor. libelf decodes the headers (after their
+ * counts were checked), bytes are read by bounded preads: nothing is mapped, nothing is allocated by a size
+ * from the file.
+ */
+#ifndef SONDE_STACK_ELF_H
+#define SONDE_STACK_ELF_H
+
+#include <gelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BUILD_ID_MAX 20 /* bytes kept: SHA-1; a longer id is cut, a shorter one padded with zeros */
+
+struct elf_file {
+	int fd; /* borrowed */
+	Elf *elf;
+	int class; /* ELFCLASS32 or ELFCLASS64 */
+	uint64_t size_bytes, entry;
+	size_t segments, sections;
+	struct elf_section *names; /* of the section names, NULL if there are none */
+	unsigned char build_id[BUILD_ID_MAX];
+	size_t build_id_len; /* 0: none */
+};
+
+struct elf_section {
+	uint64_t offset, size, address;
+	uint32_t type, link; /* link: index of the section with its names */
+};
+
+/* 0, -ENOEXEC (not an ELF file of this machine's byte order), -E2BIG (absurd counts), -EIO or another -errno.
+ */
+int elf__open(struct elf_file *f, int fd);
+void elf__close(struct elf_file *f); /* also of a zeroed one */
+
+bool elf__section(const struct elf_file *f, size_t index, struct elf_section *out);
+bool elf__section_by_type(const struct elf_file *f, uint32_t type, struct elf_section *out);
+bool elf__section_by_name(const struct elf_file *f, const char *name, struct elf_section *out);
+
+/* The virtual address at which the file's byte `offset` is mapped; executable segments first. False: nowhere.
+ */
+bool elf__address(const struct elf_file *f, uint64_t offset, uint64_t *address);
+
+/* Reads a NUL-terminated string of a string section. Its length, or -errno: -ENAMETOOLONG, -ENOENT (outside,
+ * no end). */
+ssize_t elf__string(const struct elf_file *f, const struct elf_section *strings, uint64_t at, char *text,
+		    size_t size);
+
+void elf__build_id_hex(const struct elf_file *f, char hex[2 * BUILD_ID_MAX + 1]);
+
+#endif

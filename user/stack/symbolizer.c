@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/symbolizer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/table.h"
+#include "stack/cfi.h"
+#include "stack/debugfile.h"
+#include "stack/demangle.h"
+#include "stack/kallsyms.h"
+#include "stack/lookup.h"
+#include "stack/perfmap.h"
+#include "stack/safefile.h"
+#include "stack/symtab.h"
+#include "stack/threadstart.h"
+#include "stack/vdso.h"
+
+struct symbolizer {
+	struct name_taker taker; /* first: what the scanners see of the symbolizer */
+	struct strings names;
+	struct table failed; /* struct file_key -> int: the -errno it failed with */
+	struct buf scratch;
+	int vdso; /* descriptor, or -1: not opened yet */
+};
+
+/* Versions ("read@@GLIBC_2.2.5") are no part of a name. */
+static size_t unversioned_length(const char *name)
+{
+	const char *at = *name ? strchr(name + 1, '@') : NULL;
+
+	return at ? (size_t)(at - name) : strlen(name);
+}
+
+static int take(struct name_taker *taker, struct lookup *l, const char *name, const char *module)
+{
+	struct symbolizer *s = (struct symbolizer *)taker;
+	struct buf *b = &s->scratch;
+	size_t plain;
+
+	buf__clear(b);
+	buf__add(b, name, unversioned_length(name));
+	buf__putc(b, 0);
+	if (b->failed)
+		return -ENOMEM;
+	plain = b->len;
+	l->start = threadstart__by_name(b->data);
+	if (demangle__add(b, b->data))
+		l->text = strings__add(&s->names, b->data + plain, b->len - plain);
+	else
+		l->text = strings__add(&s->names, b->data, plain - 1);
+	if (module)
+		l->module = strings__add(&s->names, module, strlen(module));
+	return l->text && (!module || l->module) ? 0 : -ENOMEM;
+}
+
+struct symbolizer *symbolizer__new(void)
+{
+	struct symbolizer *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->taker.take = take;
+	s->vdso = -1;
+	strings__init(&s->names);
+	table__init(&s->failed, sizeof(struct file_key), sizeof(int));
+	return s;
+}
+
+void symbolizer__free(struct symbolizer *s)
+{
+	if (!s)
+		return;
+	if (s->vdso >= 0)
+		close(s->vdso);
+	strings__free(&s->names);
+	table__free(&s->failed);
+	buf__free(&s->scratch);
+	free(s);
+}
+
+static void look_in(struct symbolizer *s, const struct elf_file *f, uint32_t type, struct lookup *l,
+		    size_t count)
+{
+	struct elf_section table;
+
+	/* A broken table costs its own names; the next source may be sound. */
+	if (lookup__missing(l, count) && elf__section_by_type(f, type, &table))
+		symtab__scan(f, &table, l, count, &s->taker);
+}
+
+/* A debug file is looked for only where the file itself says, by what it lacks or by its link, that there may
+ * be one. */
+static void look_in_debug_file(struct symbolizer *s, const struct elf_file *f, const struct symbol_request *r,
+			       struct lookup *l, size_t count)
+{
+	struct debug_places places = {
+		.root = r->debug_root, .directory = r->debug_directory, .path = r->path};
+	struct elf_section section;
+	struct elf_file debug;
+	int fd;
+
+	if (!lookup__missing(l, count) || (elf__section_by_type(f, SHT_SYMTAB, &section) &&
+					   !elf__section_by_name(f, ".gnu_debuglink", &section)))
+		return;
+	fd = debugfile__open(f, &places);
+	if (fd < 0)
+		return;
+	if (!elf__open(&debug, fd)) {
+		look_in(s, &debug, SHT_SYMTAB, l, count);
+		elf__close(&debug);
+	}
+	close(fd);
+}
+
+static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
+{
+	struct elf_file f;
+	int err = elf__open(&f, r->fd);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < r->count; i++)
+		l[i].nowhere = !elf__address(&f, r->addresses[i], &l[i].address);
+	lookup__sort(l, r->count);
+	look_in(s, &f, SHT_SYMTAB, l, r->count);
+	look_in_debug_file(s, &f, r, l, r->count);
+	look_in(s, &f, SHT_DYNSYM, l, r->count);
+	threadstart__mark(&f, l, r->count);
+	elf__close(&f);
+	return 0;
+}
+
+static int resolve_perf_map(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
+{
+	lookup__sort(l, r->count);
+	return perfmap__scan(r->fd, l, r->count, &s->taker);
+}
+
+static int resolve_kernel(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
+{
+	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC), modules, err;
+
+	if (fd < 0)
+		return -errno;
+	lookup__sort(l, r->count);
+	modules = open("/proc/modules", O_RDONLY | O_CLOEXEC);
+	err = kallsyms__scan(fd, modules, l, r->count, &s->taker);
+	if (modules >= 0)
+		close(modules);
+	close(fd);
+	return err;
+}
+
+static int resolve_vdso(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
+{
+	struct symbol_request elf = *r;
+
+	if (s->vdso < 0)
+		s->vdso = vdso__open();
+	if (s->vdso < 0)
+		return s->vdso;
+	elf.fd = s->vdso;
+	elf.debug_root = elf.debug_directory = elf.path = NULL;
+	return resolve_elf(s, &elf, l);
+}
+
+static const struct {
+	int (*resolve)(struct symbolizer *, const struct symbol_request *, struct lookup *);
+	bool remember_failure; /* a perf map grows, the kernel's symbols may become visible */
+} sources[] = {
+	[SYMBOLS_ELF] = {resolve_elf, true},
+	[SYMBOLS_PERF_MAP] = {resolve_perf_map, false},
+	[SYMBOLS_KERNEL] = {resolve_kernel, false},
+	[SYMBOLS_VDSO] = {resolve_vdso, false},
+};
+
+static void fill(const struct symbol_request *r, const struct lookup *l, bool named, struct symbol *symbols)
+{
+	for (size_t i = 0; i < r->count; i++)
+		symbols[l[i].index] = (struct symbol){
+			.name = named ? l[i].text : NULL,
+			.module = named ? l[i].module : NULL,
+			.offset = named && l[i].text ? l[i].address - l[i].value : 0,
+			.address = l[i].address,
+			.start = named ? (enum symbol_start)l[i].start : SYMBOL_NO_START,
+		};
+}
+
+/* Errors that say something about us, not about the file. */
+static bool is_ours(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EINTR;
+}
+
+static int resolve_file(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
+{
+	struct file_key key;
+	struct stat st;
+	int err, *known;
+
+	if (fstat(r->fd, &st))
+		return -errno;
+	file_key__from_stat(&key, &st);
+	known = table__find(&s->failed, &key);
+	if (known)
+		return *known;
+	err = sources[r->source].resolve(s, r, l);
+	if (err && !is_ours(err)) {
+		known = table__add(&s->failed, &key, NULL);
+		if (known)
+			*known = err;
+	}
+	return err;
+}
+
+int symbolizer__resolve(struct symbolizer *s, const struct symbol_request *r, struct symbol *symbols)
+{
+	struct lookup *l;
+	int err;
+
+	if (!r->count)
+		return 0;
+	if ((unsigned)r->source >= sizeof(sources) / sizeof(*sources) || r->count > UINT32_MAX)
+		return -EINVAL;
+	memset(symbols, 0, r->count * sizeof(*symbols));
+	l = calloc(r->count, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->count; i++) {
+		l[i].address = r->addresses[i];
+		l[i].index = (uint32_t)i;
+	}
+	if (sources[r->source].remember_failure)
+		err = resolve_file(s, r, l);
+	else
+		err = sources[r->source].resolve(s, r, l);
+	fill(r, l, !err, symbols);
+	free(l);
+	return err;
+}
+
+int symbolizer__coverage(struct symbolizer *s, const struct symbol_request *r, struct symbol_coverage *c)
+{
+	struct debug_places places = {
+		.root = r->debug_root, .directory = r->debug_directory, .path = r->path};
+	struct elf_section section;
+	struct elf_file f;
+	int err, fd, percent;
+
+	(void)s;
+	memset(c, 0, sizeof(*c));
+	err = elf__open(&f, r->fd);
+	if (err)
+		return err;
+	c->has_symtab = elf__section_by_type(&f, SHT_SYMTAB, &section);
+	c->has_dynsym = elf__section_by_type(&f, SHT_DYNSYM, &section);
+	c->has_eh_frame = elf__section_by_name(&f, ".eh_frame", &section);
+	fd = debugfile__open(&f, &places);
+	c->has_debug_file = fd >= 0;
+	if (fd >= 0)
+		close(fd);
+	elf__build_id_hex(&f, c->build_id);
+	percent = cfi__frame_pointer_percent(&f);
+	c->frame_pointer_percent = percent > 0 ? (uint32_t)percent : 0;
+	elf__close(&f);
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names out of one ELF symbol table, in one pass over it.
+ *
+ * A symbol names an address if it is a function (or unmarked code) that says how long it is and covers the
+ * address; one without a size names its own address only. If several do, in this order: a sized function
+ * before sized unmarked code before one without a size; the nearest start; the smaller size; exported before
+ * local; fewer leading underscores; global before weak; the shorter name; the alphabet. So `read`, not
+ * `__GI___libc_read`.
+ */
+#ifndef SONDE_STACK_SYMTAB_H
+#define SONDE_STACK_SYMTAB_H
+
+#include "stack/elf.h"
+#include "stack/lookup.h"
+
+/* Streams `table` past the lookups (sorted) that have no text yet. 0 or -errno; what was found until then
+ * stays. */
+int symtab__scan(const struct elf_file *f, const struct elf_section *table, struct lookup *l, size_t count,
+		 struct name_taker *names);
+
+#endif

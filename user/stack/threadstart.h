@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where threads start. A walk that ends there is complete; one that ends elsewhere has lost its way. The
+ * functions have known names, or, in files without a symbol for them, known neighbours and the entry address
+ * of the ELF header.
+ */
+#ifndef SONDE_STACK_THREADSTART_H
+#define SONDE_STACK_THREADSTART_H
+
+#include "stack/elf.h"
+#include "stack/lookup.h"
+#include "stack/symbolizer.h"
+
+/* By the name as it stands in the symbol table. */
+enum symbol_start threadstart__by_name(const char *name);
+
+/* Marks the lookups (sorted; names found as far as possible) that lie in a file's start code but are not
+ * named so. */
+void threadstart__mark(const struct elf_file *f, struct lookup *l, size_t count);
+
+#endif
