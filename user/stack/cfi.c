@@ -9,7 +9,7 @@
 
 #define RECORD_BYTES_MAX (64u << 10) /* a larger one is stepped over; real ones reach some hundred */
 #define WINDOW_BYTES	 (128u << 10)
-#define STATES_MAX	 16 /* DW_CFA_remember_state, nested */
+#define STATES_MAX	 16 /* CFA_REMEMBER_STATE, nested */
 
 /* A reader that cannot leave its record: past the end it yields zeros and says so. */
 struct cursor {
@@ -19,7 +19,7 @@ struct cursor {
 
 struct cie {
 	uint64_t offset; /* in the section; UINT64_MAX: none read yet */
-	uint64_t cfa_register;
+	uint64_t cfa_register, cfa_offset;
 	uint8_t pointer_encoding;
 	bool has_augmentation_data;
 };
@@ -100,38 +100,50 @@ static void skip_pointer(const struct pass *p, struct cursor *c, uint8_t encodin
 
 enum operand { NONE, LEB, BLOCK, POINTER, BYTES1, BYTES2, BYTES4, BYTES8 };
 
-/* Operands of the call frame instructions with zero upper bits (DWARF 5, 6.4.2, and GNU's). */
+/* Call frame instructions with zero upper bits (DWARF 5, 6.4.2, and GNU's): name, code, ends a row, operands.
+ */
+#define INSTRUCTIONS(X)                                 \
+	X(NOP, 0x00, false, NONE, NONE)                 \
+	X(SET_LOC, 0x01, true, POINTER, NONE)           \
+	X(ADVANCE_LOC1, 0x02, true, BYTES1, NONE)       \
+	X(ADVANCE_LOC2, 0x03, true, BYTES2, NONE)       \
+	X(ADVANCE_LOC4, 0x04, true, BYTES4, NONE)       \
+	X(OFFSET_EXTENDED, 0x05, false, LEB, LEB)       \
+	X(RESTORE_EXTENDED, 0x06, false, LEB, NONE)     \
+	X(UNDEFINED, 0x07, false, LEB, NONE)            \
+	X(SAME_VALUE, 0x08, false, LEB, NONE)           \
+	X(REGISTER, 0x09, false, LEB, LEB)              \
+	X(REMEMBER_STATE, 0x0a, false, NONE, NONE)      \
+	X(RESTORE_STATE, 0x0b, false, NONE, NONE)       \
+	X(DEF_CFA, 0x0c, false, LEB, LEB)               \
+	X(DEF_CFA_REGISTER, 0x0d, false, LEB, NONE)     \
+	X(DEF_CFA_OFFSET, 0x0e, false, LEB, NONE)       \
+	X(DEF_CFA_EXPRESSION, 0x0f, false, BLOCK, NONE) \
+	X(EXPRESSION, 0x10, false, LEB, BLOCK)          \
+	X(OFFSET_EXTENDED_SF, 0x11, false, LEB, LEB)    \
+	X(DEF_CFA_SF, 0x12, false, LEB, LEB)            \
+	X(DEF_CFA_OFFSET_SF, 0x13, false, LEB, NONE)    \
+	X(VAL_OFFSET, 0x14, false, LEB, LEB)            \
+	X(VAL_OFFSET_SF, 0x15, false, LEB, LEB)         \
+	X(VAL_EXPRESSION, 0x16, false, LEB, BLOCK)      \
+	X(MIPS_ADVANCE_LOC8, 0x1d, true, BYTES8, NONE)  \
+	X(NEGATE_RA_STATE, 0x2d, false, NONE, NONE)     \
+	X(GNU_ARGS_SIZE, 0x2e, false, LEB, NONE)        \
+	X(GNU_NEGATIVE_OFFSET_EXTENDED, 0x2f, false, LEB, LEB)
+
+enum {
+#define X(name, code, new_row, first, second) CFA_##name = (code),
+	INSTRUCTIONS(X)
+#undef X
+};
+
 static const struct {
 	bool known, new_row;
 	enum operand operands[2];
 } instructions[64] = {
-	[0x00] = {true, false, {NONE}},	      /* nop */
-	[0x01] = {true, true, {POINTER}},     /* set_loc */
-	[0x02] = {true, true, {BYTES1}},      /* advance_loc1 */
-	[0x03] = {true, true, {BYTES2}},      /* advance_loc2 */
-	[0x04] = {true, true, {BYTES4}},      /* advance_loc4 */
-	[0x05] = {true, false, {LEB, LEB}},   /* offset_extended */
-	[0x06] = {true, false, {LEB}},	      /* restore_extended */
-	[0x07] = {true, false, {LEB}},	      /* undefined */
-	[0x08] = {true, false, {LEB}},	      /* same_value */
-	[0x09] = {true, false, {LEB, LEB}},   /* register */
-	[0x0a] = {true, false, {NONE}},	      /* remember_state */
-	[0x0b] = {true, false, {NONE}},	      /* restore_state */
-	[0x0c] = {true, false, {LEB, LEB}},   /* def_cfa */
-	[0x0d] = {true, false, {LEB}},	      /* def_cfa_register */
-	[0x0e] = {true, false, {LEB}},	      /* def_cfa_offset */
-	[0x0f] = {true, false, {BLOCK}},      /* def_cfa_expression */
-	[0x10] = {true, false, {LEB, BLOCK}}, /* expression */
-	[0x11] = {true, false, {LEB, LEB}},   /* offset_extended_sf */
-	[0x12] = {true, false, {LEB, LEB}},   /* def_cfa_sf */
-	[0x13] = {true, false, {LEB}},	      /* def_cfa_offset_sf */
-	[0x14] = {true, false, {LEB, LEB}},   /* val_offset */
-	[0x15] = {true, false, {LEB, LEB}},   /* val_offset_sf */
-	[0x16] = {true, false, {LEB, BLOCK}}, /* val_expression */
-	[0x1d] = {true, true, {BYTES8}},      /* MIPS_advance_loc8 */
-	[0x2d] = {true, false, {NONE}},	      /* GNU_window_save, AARCH64_negate_ra_state */
-	[0x2e] = {true, false, {LEB}},	      /* GNU_args_size */
-	[0x2f] = {true, false, {LEB, LEB}},   /* GNU_negative_offset_extended */
+#define X(name, code, new_row, first, second) [code] = {true, new_row, {first, second}},
+	INSTRUCTIONS(X)
+#undef X
 };
 
 static uint64_t operand(const struct pass *p, struct cursor *c, enum operand kind)
@@ -150,21 +162,62 @@ static uint64_t operand(const struct pass *p, struct cursor *c, enum operand kin
 	return value;
 }
 
-struct rows {
-	uint64_t cfa_register, saved[STATES_MAX];
-	size_t depth;
+/* What an unwinder needs of a row: where the frame is, and where the caller's frame pointer was saved. */
+struct rule {
+	uint64_t cfa_register, cfa_offset, saved_frame_pointer;
 };
 
-static void count_row(struct pass *p, const struct rows *r)
+struct rows {
+	struct rule now, initial, counted;
+	struct rule saved[STATES_MAX];
+	size_t depth;
+	bool any; /* counted holds a row */
+};
+
+/* A row that differs from the one before in other saved registers only is no row of its own. */
+static void count_row(struct pass *p, struct rows *r)
 {
+	if (r->any && !memcmp(&r->now, &r->counted, sizeof(r->now)))
+		return;
+	r->counted = r->now;
+	r->any = true;
 	p->rows++;
-	p->frame_pointer_rows += r->cfa_register == p->frame_pointer;
+	p->frame_pointer_rows += r->now.cfa_register == p->frame_pointer;
+}
+
+static void set_cfa(struct rule *now, uint8_t op, uint64_t first, uint64_t second)
+{
+	if (op == CFA_DEF_CFA || op == CFA_DEF_CFA_SF || op == CFA_DEF_CFA_REGISTER)
+		now->cfa_register = first;
+	if (op == CFA_DEF_CFA || op == CFA_DEF_CFA_SF)
+		now->cfa_offset = second;
+	else if (op == CFA_DEF_CFA_OFFSET || op == CFA_DEF_CFA_OFFSET_SF)
+		now->cfa_offset = first;
+	else if (op == CFA_DEF_CFA_EXPRESSION)
+		now->cfa_register = UINT64_MAX;
+}
+
+/* Rules of the saved frame pointer: 0 is "unchanged", offsets count from 1, others are only told apart by
+ * their kind. */
+static void set_register(const struct pass *p, struct rows *r, uint8_t op, uint64_t first, uint64_t second)
+{
+	if (first != p->frame_pointer)
+		return;
+	if (op == CFA_OFFSET_EXTENDED || op == CFA_OFFSET_EXTENDED_SF)
+		r->now.saved_frame_pointer = second + 1;
+	else if (op == CFA_RESTORE_EXTENDED)
+		r->now.saved_frame_pointer = r->initial.saved_frame_pointer;
+	else if (op == CFA_SAME_VALUE)
+		r->now.saved_frame_pointer = 0;
+	else if (op == CFA_UNDEFINED || op == CFA_REGISTER || op == CFA_EXPRESSION ||
+		 op == CFA_VAL_EXPRESSION)
+		r->now.saved_frame_pointer = UINT64_MAX - op;
 }
 
 /* One instruction with zero upper bits. */
 static void step(struct pass *p, struct cursor *c, struct rows *r, uint8_t op)
 {
-	uint64_t first;
+	uint64_t first, second;
 
 	if (!instructions[op].known) {
 		c->failed = true;
@@ -173,35 +226,33 @@ static void step(struct pass *p, struct cursor *c, struct rows *r, uint8_t op)
 	if (instructions[op].new_row)
 		count_row(p, r);
 	first = operand(p, c, instructions[op].operands[0]);
-	operand(p, c, instructions[op].operands[1]);
-	if (op == 0x0c || op == 0x0d || op == 0x12)
-		r->cfa_register = first;
-	else if (op == 0x0f)
-		r->cfa_register = UINT64_MAX;
-	else if (op == 0x0a && r->depth < STATES_MAX)
-		r->saved[r->depth++] = r->cfa_register;
-	else if (op == 0x0b && r->depth)
-		r->cfa_register = r->saved[--r->depth];
+	second = operand(p, c, instructions[op].operands[1]);
+	set_cfa(&r->now, op, first, second);
+	set_register(p, r, op, first, second);
+	if (op == CFA_REMEMBER_STATE && r->depth < STATES_MAX)
+		r->saved[r->depth++] = r->now;
+	else if (op == CFA_RESTORE_STATE && r->depth)
+		r->now = r->saved[--r->depth];
 }
 
 /* Runs instructions; every advance ends a row that began before it. */
-static void run(struct pass *p, struct cursor *c, struct rows *r, bool count)
+static void run(struct pass *p, struct cursor *c, struct rows *r)
 {
-	uint64_t rows = p->rows, fp_rows = p->frame_pointer_rows;
+	uint64_t offset;
 	uint8_t op;
 
 	while (c->at < c->end && !c->failed) {
 		op = byte(c);
-		if (op >> 6 == 0)
+		if (op >> 6 == 0) {
 			step(p, c, r, op);
-		else if (op >> 6 == 1)
+		} else if (op >> 6 == 1) {
 			count_row(p, r); /* advance_loc */
-		else if (op >> 6 == 2)
-			leb128(c); /* offset */
-	}
-	if (!count) {
-		p->rows = rows;
-		p->frame_pointer_rows = fp_rows;
+		} else if (op >> 6 == 2) {
+			offset = leb128(c);
+			set_register(p, r, CFA_OFFSET_EXTENDED, op & 63, offset);
+		} else {
+			set_register(p, r, CFA_RESTORE_EXTENDED, op & 63, 0);
+		}
 	}
 }
 
@@ -226,7 +277,7 @@ static void read_augmentation(struct pass *p, struct cursor *c, const char *lett
 /* c: behind the id field. */
 static bool read_cie(struct pass *p, struct cursor *c, uint64_t offset)
 {
-	struct rows r = {.cfa_register = UINT64_MAX};
+	struct rows r = {.now.cfa_register = UINT64_MAX};
 	const char *letters;
 	const unsigned char *end, *data_end;
 	struct cursor length;
@@ -255,8 +306,9 @@ static bool read_cie(struct pass *p, struct cursor *c, uint64_t offset)
 	}
 	read_augmentation(p, c, letters);
 	c->at = data_end;
-	run(p, c, &r, false);
-	p->cie.cfa_register = r.cfa_register;
+	run(p, c, &r); /* no advance in it: counts nothing */
+	p->cie.cfa_register = r.now.cfa_register;
+	p->cie.cfa_offset = r.now.cfa_offset;
 	p->cie.offset = offset;
 	return !c->failed;
 }
@@ -311,7 +363,7 @@ static bool find_cie(struct pass *p, uint64_t offset)
 
 static void read_fde(struct pass *p, struct cursor *c)
 {
-	struct rows r = {.cfa_register = p->cie.cfa_register};
+	struct rows r = {.now = {.cfa_register = p->cie.cfa_register, .cfa_offset = p->cie.cfa_offset}};
 
 	skip_pointer(p, c, p->cie.pointer_encoding);
 	skip_pointer(p, c, p->cie.pointer_encoding & 15);
@@ -319,7 +371,7 @@ static void read_fde(struct pass *p, struct cursor *c)
 		skip(c, leb128(c));
 	if (c->failed)
 		return;
-	run(p, c, &r, true);
+	run(p, c, &r);
 	count_row(p, &r);
 }
 

@@ -130,7 +130,7 @@ static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, str
 	look_in(s, &f, SHT_SYMTAB, l, r->count);
 	look_in_debug_file(s, &f, r, l, r->count);
 	look_in(s, &f, SHT_DYNSYM, l, r->count);
-	threadstart__mark(&f, l, r->count);
+	threadstart__mark(&f, r->path, l, r->count);
 	elf__close(&f);
 	return 0;
 }

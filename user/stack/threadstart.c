@@ -151,11 +151,19 @@ out:
 	free(next);
 }
 
-void threadstart__mark(const struct elf_file *f, struct lookup *l, size_t count)
+/* Only there is it worth a second pass over the symbols. */
+static bool is_glibc(const char *path)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	return slash && (!strncmp(slash, "/libc.so", 8) || !strncmp(slash, "/libc-2.", 8));
+}
+
+void threadstart__mark(const struct elf_file *f, const char *path, struct lookup *l, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!l[i].nowhere && at_entry(f, &l[i]))
+		if (!l[i].nowhere && !l[i].start && at_entry(f, &l[i]))
 			l[i].start = SYMBOL_START;
-	if (lookup__missing(l, count))
+	if (is_glibc(path) && lookup__missing(l, count))
 		mark_by_neighbour(f, l, count);
 }

@@ -14,8 +14,10 @@
 /* By the name as it stands in the symbol table. */
 enum symbol_start threadstart__by_name(const char *name);
 
-/* Marks the lookups (sorted; names found as far as possible) that lie in a file's start code but are not
- * named so. */
-void threadstart__mark(const struct elf_file *f, struct lookup *l, size_t count);
+/*
+ * Marks the lookups (names found as far as possible) that lie in a file's start code but are not named so. path: as the
+ * target names the file, or NULL.
+ */
+void threadstart__mark(const struct elf_file *f, const char *path, struct lookup *l, size_t count);
 
 #endif
