@@ -25,8 +25,10 @@ static void positional_words(struct buf *out, const struct cli_command *c)
 static const char *const bash_actions[] = {
 	[CLI_ANY] = "return",
 	[CLI_WORDS] = "", /* the words themselves */
-	[CLI_FILES] = "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return",
-	[CLI_FOLDERS] = "compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); return",
+	[CLI_FILES] =
+		"compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return",
+	[CLI_FOLDERS] =
+		"compopt -o filenames 2> /dev/null; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"); return",
 	[CLI_PIDS] = "words=$(cd /proc && echo [0-9]*)",
 	[CLI_USERS] = "mapfile -t COMPREPLY < <(compgen -u -- \"$cur\"); return",
 };

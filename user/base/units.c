@@ -160,7 +160,7 @@ void units__count(struct buf *out, uint64_t n)
 void units__short_count(struct buf *out, uint64_t n)
 {
 	static const char letters[] = "kMGTPE";
-	uint64_t unit = 1000, tenths;
+	uint64_t unit = 1000, tenths, whole;
 
 	if (n < 10000) {
 		buf__printf(out, "%u", (unsigned)n);
@@ -168,13 +168,14 @@ void units__short_count(struct buf *out, uint64_t n)
 	}
 	for (const char *letter = letters; *letter; letter++, unit *= 1000) {
 		tenths = n / (unit / 10) + (n % (unit / 10) >= unit / 20);
-		if (tenths >= 9995 && letter[1])
+		whole = n / unit + (n % unit >= unit / 2);
+		if (whole >= 1000)
 			continue;
 		if (tenths < 1000)
 			buf__printf(out, "%u.%u%c", (unsigned)(tenths / 10), (unsigned)(tenths % 10),
 				    *letter);
 		else
-			buf__printf(out, "%u%c", (unsigned)((n + unit / 2) / unit), *letter);
+			buf__printf(out, "%u%c", (unsigned)whole, *letter);
 		return;
 	}
 }
