@@ -2,17 +2,21 @@
 /*
  * hostile SECONDS [COMM_HEX]: sets its comm to the bytes given in hex (at most 15; by default an escape
  * sequence, a quote, a newline, a semicolon, a less-than sign and a byte that is not UTF-8) and burns SECONDS
- * of CPU time in a function whose symbol is evil;name"<script> (with the quote and all).
+ * of CPU time in a function whose symbol is evil;name"<script>ESC[31m\377 (ESC and \377 are single bytes):
+ * quote, separator, markup, escape sequence, invalid UTF-8.
  */
 #include "workload.h"
 #include <sys/prctl.h>
 
-void evil(uint64_t end_ns) __asm__("\"evil;name\\\"<script>\"");
+void evil(uint64_t end_ns) __asm__("\"evil;name\\\"<script>\033[31m\377\"");
 
 WORK_FN void evil(uint64_t end_ns)
 {
 	work__burn_until(CLOCK_THREAD_CPUTIME_ID, end_ns);
 }
+
+/* The assembler accepts such a name in data, not as the operand of a call. */
+static void (*const volatile call_evil)(uint64_t) = evil;
 
 static int nibble(char c)
 {
@@ -36,6 +40,6 @@ int main(int argc, char **argv)
 	}
 	prctl(PR_SET_NAME, comm);
 	work__ready(now);
-	evil(work__clock_ns(CLOCK_THREAD_CPUTIME_ID) + seconds * NSEC_PER_SEC);
+	call_evil(work__clock_ns(CLOCK_THREAD_CPUTIME_ID) + seconds * NSEC_PER_SEC);
 	return 0;
 }
