@@ -16,8 +16,6 @@ ABSENT(command_offcpu, "offcpu");
 ABSENT(command_runq, "runq");
 ABSENT(command_wall, "wall");
 ABSENT(command_check, "check");
-ABSENT(command_list, "list");
-ABSENT(command_schema, "schema");
 ABSENT(command_convert, "convert");
 ABSENT(command_diff, "diff");
 
