@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// Draws the flame graph from the folded text in the page. Data becomes text nodes only, never markup.
+"use strict";
+(() => {
+	const rowHeight = 19, shades = 6;
+	const kinds = {k: "kernel", l: "library", j: "JIT", i: "inlined", m: "mark", u: "user", p: "process"};
+	const byId = id => document.getElementById(id);
+	const chart = byId("chart"), hovered = byId("hovered"), matched = byId("matched"), input = byId("search");
+	const facts = new Map(), minWidth = +chart.dataset.minWidth;
+	const root = {name: "all", letter: "a", depth: 0, weight: 0, before: 0, children: new Map(), parent: null};
+	const difference = chart.dataset.difference === "yes";
+	let nodes = [], deepest = 0, zoomed = root, inverted = chart.dataset.inverted === "yes", expression = null;
+	let largestChange = 0;
+
+	// --- from text to a tree
+	function letterOf(text, depth) {
+		const suffix = /_\[([klji])\]$/.exec(text);
+		if (suffix)
+			return [text.slice(0, -4), suffix[1]];
+		if (text === "--" || (/^\[.+\]$/.test(text) && text !== "[unknown]"))
+			return [text, "m"];
+		return [text, "u"];
+	}
+
+	function addStack(stack, before, weight) {
+		let node = root;
+		root.weight += weight;
+		root.before += before;
+		for (const text of stack.split(";")) {
+			const [name, letter] = letterOf(text);
+			const key = letter === "l" || letter === "m" ? name : text;
+			let child = node.children.get(key);
+			if (!child) {
+				child = {name, letter, depth: node.depth + 1, weight: 0, before: 0, children: new Map(), parent: node};
+				node.children.set(key, child);
+			}
+			child.weight += weight;
+			child.before += before;
+			node = child;
+		}
+	}
+
+	function read(text) {
+		for (const line of text.split("\n")) {
+			const fact = /^# ([^ ]+): (.*)$/.exec(line);
+			const parts = (difference ? /^(.*) (\d+) (\d+)$/ : /^(.*) ()(\d+)$/).exec(line);
+			if (fact)
+				facts.set(fact[1], fact[2]);
+			else if (parts)
+				addStack(parts[1], +parts[2], +parts[3]);
+		}
+	}
+
+	// Depth first, left to right, each with the weight that stands left of it.
+	function place() {
+		const waiting = [[root, 0]];
+		while (waiting.length) {
+			const [node, start] = waiting.pop();
+			node.start = start;
+			nodes.push(node);
+			deepest = Math.max(deepest, node.weight ? node.depth : 0);
+			let at = start;
+			const row = [];
+			for (const child of Array.from(node.children.values()).sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)) {
+				row.push([child, at]);
+				at += child.weight;
+			}
+			waiting.push(...row.reverse());
+		}
+		nodes = nodes.filter(node => node.weight > 0 || node === root);
+	}
+
+	// --- words and colours
+	const grouped = number => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+
+	function scaled(value, names, steps) {
+		let i = 0;
+		for (; i < steps.length && value >= steps[i]; i++)
+			value /= steps[i];
+		return (value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toPrecision(3)) + names[i];
+	}
+
+	function weightText(weight) {
+		const unit = facts.get("unit") || "samples";
+		if (unit === "us")
+			return scaled(weight, ["us", "ms", "s"], [1000, 1000]);
+		if (unit === "bytes")
+			return scaled(weight, ["B", "KiB", "MiB", "GiB", "TiB"], [1024, 1024, 1024, 1024]);
+		return grouped(weight) + " " + unit;
+	}
+
+	function changeOf(node) {
+		const before = root.before ? node.before / root.before : 0, after = root.weight ? node.weight / root.weight : 0;
+		return facts.get("negate") === "yes" ? before - after : after - before;
+	}
+
+	function shade(name) {
+		let hash = 7;
+		for (let i = 0; i < name.length; i++)
+			hash = (Math.imul(hash, 31) + name.charCodeAt(i)) >>> 0;
+		return hash % shades;
+	}
+
+	function classOf(node) {
+		if (difference) {
+			const change = changeOf(node), level = largestChange ? Math.ceil(9 * Math.sqrt(Math.abs(change) / largestChange)) : 0;
+			return level ? (change > 0 ? "r" : "b") + Math.min(level, 9) : "n0";
+		}
+		return node.depth === 0 ? "a0" : (node.depth === 1 ? "p" : node.letter) + shade(node.name);
+	}
+
+	const share = (weight, whole) => (whole ? 100 * weight / whole : 0).toFixed(2) + "%";
+
+	function describe(node) {
+		let text = node.name + "  " + weightText(node.weight) + ", " + share(node.weight, root.weight);
+		if (zoomed !== root)
+			text += " (" + share(node.weight, zoomed.weight) + " of " + zoomed.name + ")";
+		if (difference && node.depth)
+			text += ", " + (changeOf(node) >= 0 ? "+" : "") + (100 * changeOf(node)).toFixed(2) + " points";
+		if (!difference && node.depth)
+			text += ", " + kinds[node.depth === 1 ? "p" : node.letter];
+		return text;
+	}
+
+	// --- drawing
+	const above = node => node.depth < zoomed.depth;
+	const drawn = new Map();
+
+	function draw() {
+		const width = chart.clientWidth, scale = zoomed.weight ? width / zoomed.weight : 0, end = zoomed.start + zoomed.weight;
+		const rows = document.createDocumentFragment();
+		drawn.clear();
+		for (const node of nodes) {
+			if (node !== zoomed && (node.start + node.weight <= zoomed.start || node.start >= end))
+				continue;
+			const pixels = above(node) ? width : node.weight * scale;
+			if (pixels < minWidth || pixels < 0.1)
+				continue;
+			const box = document.createElement("div");
+			box.className = classOf(node) + (above(node) ? " above" : "") + (pixels < 12 ? " thin" : "") +
+				(expression && node !== root && expression.test(node.name) ? " found" : "");
+			box.style.left = (above(node) ? 0 : (node.start - zoomed.start) * scale) + "px";
+			box.style.width = pixels + "px";
+			box.style.top = (inverted ? node.depth : deepest - node.depth) * rowHeight + "px";
+			if (pixels >= 20)
+				box.textContent = node.name;
+			drawn.set(box, node);
+			rows.appendChild(box);
+		}
+		chart.style.height = (deepest + 1) * rowHeight + "px";
+		chart.replaceChildren(rows);
+		byId("reset").disabled = zoomed === root;
+		byId("turn").textContent = inverted ? "Flame" : "Icicle";
+	}
+
+	// The share of everything below a match counts once.
+	function search() {
+		let covered = 0, until = 0;
+		expression = null;
+		input.classList.remove("bad");
+		try {
+			if (input.value)
+				expression = new RegExp(input.value, /[A-Z]/.test(input.value) ? "" : "i");
+		} catch (error) {
+			input.classList.add("bad");
+		}
+		for (const node of nodes) {
+			if (expression && node !== root && node.start >= until && expression.test(node.name)) {
+				covered += node.weight;
+				until = node.start + node.weight;
+			}
+		}
+		chart.classList.toggle("searching", expression !== null);
+		matched.textContent = expression ? "matched " + weightText(covered) + ", " + share(covered, root.weight) : "";
+		draw();
+	}
+
+	function zoom(node) {
+		zoomed = node;
+		draw();
+	}
+
+	function legend() {
+		const entry = (className, text) => {
+			const span = document.createElement("span");
+			span.textContent = text;
+			span.style.setProperty("--swatch", getComputedStyle(Object.assign(chart.appendChild(document.createElement("div")),
+				{className})).backgroundColor);
+			if (!text)
+				span.className = "bare";
+			byId("legend").appendChild(span);
+		};
+		if (difference) {
+			for (const className of ["b9", "b6", "b3", "n0", "r3", "r6"])
+				entry(className, "");
+			entry("r9", "share fell (blue) or grew (red), by up to " + (100 * largestChange).toFixed(2) +
+				" points; widths: the profile " + (facts.get("negate") === "yes" ? "before" : "after"));
+			return;
+		}
+		const seen = new Set(nodes.filter(node => node.depth > 1).map(node => node.letter));
+		entry("p0", kinds.p);
+		for (const letter of "ulkjim") {
+			if (seen.has(letter))
+				entry(letter + "1", kinds[letter]);
+		}
+	}
+
+	read(byId("sonde-folded").textContent);
+	place();
+	for (const node of nodes)
+		largestChange = Math.max(largestChange, difference ? Math.abs(changeOf(node)) : 0);
+	legend();
+	draw();
+
+	chart.addEventListener("click", event => drawn.has(event.target) && zoom(drawn.get(event.target)));
+	chart.addEventListener("mouseover", event => {
+		hovered.textContent = drawn.has(event.target) ? describe(drawn.get(event.target)) : "";
+	});
+	chart.addEventListener("mouseleave", () => hovered.textContent = "");
+	byId("reset").addEventListener("click", () => zoom(root));
+	byId("turn").addEventListener("click", () => {
+		inverted = !inverted;
+		draw();
+	});
+	input.addEventListener("input", search);
+	window.addEventListener("resize", draw);
+	window.addEventListener("keydown", event => {
+		const find = event.key === "F3" || (event.key.toLowerCase() === "f" && (event.ctrlKey || event.metaKey));
+		if (find || (event.key === "/" && event.target !== input)) {
+			event.preventDefault();
+			input.focus();
+			input.select();
+		} else if (event.key === "Escape") {
+			if (input.value) {
+				input.value = "";
+				search();
+			} else {
+				zoom(root);
+			}
+			input.blur();
+		}
+	});
+})();

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sink/sink.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "sink/picture.h"
+#include "sink/table.h"
+
+extern const struct sink_type sink_json;
+
+const struct sink_type *const sink__types[] = {
+	&sink_table, &sink_json, &sink_folded, &sink_svg, &sink_html, NULL,
+};
+
+const struct sink_type *sink__find(const char *name)
+{
+	for (size_t i = 0; sink__types[i]; i++) {
+		if (!strcmp(sink__types[i]->name, name))
+			return sink__types[i];
+	}
+	return NULL;
+}
+
+/* True if `word` is one of the comma separated words. */
+static bool is_listed(const char *words, const char *word)
+{
+	size_t len = strlen(word), n;
+
+	for (; *words; words += n + (words[n] == ',')) {
+		n = strcspn(words, ",");
+		if (n == len && !strncasecmp(words, word, n))
+			return true;
+	}
+	return false;
+}
+
+const struct sink_type *sink__by_extension(const char *path)
+{
+	const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+
+	if (!dot || (slash && dot < slash) || !dot[1])
+		return NULL;
+	for (size_t i = 0; sink__types[i]; i++) {
+		if (is_listed(sink__types[i]->extensions, dot + 1))
+			return sink__types[i];
+	}
+	return NULL;
+}
