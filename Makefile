@@ -11,7 +11,7 @@ VERSION := $(shell cat VERSION)
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef \
 	-Wno-missing-field-initializers $(WERROR)
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DSONDE_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(B)
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DSONDE_VERSION='"$(VERSION)"' -DSONDE_BUILD='"$(B)"' -Iinclude -Iuser -I$(B)
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 $(WARNINGS) -fstack-protector-strong -fPIE -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed
@@ -19,8 +19,9 @@ LDLIBS += -lbpf -lelf -ljson-c -liberty -lz -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivmlinux -Ibpf -Wall -Wextra -Wno-unused-parameter \
 	-Wno-missing-declarations -Werror -MMD -MP
 
-BPF_OBJS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
-SKELS := $(BPF_OBJS:.bpf.o=.skel.h)
+# Each object is compiled twice: with tp_btf programs, and as X_raw with raw tracepoints (bpf/common.bpf.h).
+BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
+BPF_OBJS := $(foreach n,$(BPF_NAMES),$(B)/bpf/$(n).bpf.o $(B)/bpf/$(n)_raw.bpf.o)
 EMBEDS :=
 SRCS := $(wildcard user/*/*.c)
 OBJS := $(patsubst user/%.c,$(B)/user/%.o,$(SRCS))
@@ -30,17 +31,18 @@ all: $(B)/sonde ## build/sonde
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-# --- the program: BPF objects, their skeletons, user space
+# --- the program: BPF objects, which user/probe/images.c embeds, and user space. DWARF would only bloat them, BTF stays.
+$(B)/bpf/%_raw.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -DRAW_TP -c $< -o $@
+	$(LLVM_STRIP) -g $@
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(LLVM_STRIP) -g $@
+$(B)/user/probe/images.o: $(BPF_OBJS)
 
-# The skeleton carries the whole object: DWARF would only bloat the binary, BTF stays.
-$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
-	$(LLVM_STRIP) -g -o $(@:.skel.h=.stripped.o) $<
-	$(BPFTOOL) gen skeleton $(@:.skel.h=.stripped.o) name $*_bpf > $@
-
-$(B)/user/%.o: user/%.c | $(SKELS) $(EMBEDS)
+$(B)/user/%.o: user/%.c | $(EMBEDS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
@@ -69,7 +71,7 @@ SAN = $(B)/san
 SAN_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 ROOMS = sink stack model base
-$(SAN)/user/%.o: user/%.c | $(SKELS) $(EMBEDS)
+$(SAN)/user/%.o: user/%.c | $(EMBEDS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -c $< -o $@
 $(SAN)/tests/%.o: tests/%.c
@@ -103,7 +105,7 @@ FUZZ = $(B)/fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fno-omit-frame-pointer
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(FUZZ)/user/%.o: user/%.c | $(SKELS) $(EMBEDS)
+$(FUZZ)/user/%.o: user/%.c | $(EMBEDS)
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(FUZZ),$(r))))

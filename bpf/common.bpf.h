@@ -66,6 +66,24 @@ inline_always struct loss *loss__here(void)
 
 #define loss__count(l, part, outcome) ((l)->count[PART_##part][OUTCOME_##outcome]++)
 
+struct control control; /* .bss: written by user space through mmap */
+
+inline_always bool control__stopped(u64 now)
+{
+	u64 stop = *(volatile u64 *)&control.stop_ns;
+
+	return stop && now >= stop;
+}
+
+inline_always struct task_struct *task__current(void)
+{
+#ifdef RAW_TP
+	return (struct task_struct *)bpf_get_current_task();
+#else
+	return bpf_get_current_task_btf();
+#endif
+}
+
 inline_always void task__comm(char *to, struct task_struct *task)
 {
 #ifdef RAW_TP

@@ -13,13 +13,9 @@ int on_tick(void *ctx)
 	struct task_struct *task;
 	bool published;
 
-	if (!l)
+	if (!l || control__stopped(bpf_ktime_get_ns()))
 		return 0;
-#ifdef RAW_TP
-	task = (struct task_struct *)bpf_get_current_task();
-#else
-	task = bpf_get_current_task_btf();
-#endif
+	task = task__current();
 	loss__count(l, CPU, HITS);
 	if (!READ(task, pid) || !target__wants(task)) {
 		loss__count(l, CPU, FILTERED);

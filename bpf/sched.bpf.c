@@ -288,7 +288,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct loss *l = loss__here();
 	u32 prev_state;
 
-	if (!l)
+	if (!l || control__stopped(now))
 		return 0;
 	prev_state = config.switch_state ? (u32)ctx[3] : task__state(prev);
 	if (READ(prev, pid))
@@ -315,12 +315,15 @@ inline_always int woken(struct task_struct *task)
 		loss__count(l, WALL_WAKE, FILTERED);
 		return 0;
 	}
-	loss__count(l, WALL_WAKE, AGGREGATED);
 	open = t->now.open;
 	state = open ? open__state(open) : STATE_UNKNOWN;
-	if (!state__is_block(state))
-		return 0; /* woken before it was switched out: it never stopped running */
 	now = bpf_ktime_get_ns();
+	/* One that is not blocked was woken before it was switched out: it never stopped running. */
+	if (!state__is_block(state) || control__stopped(now)) {
+		loss__count(l, WALL_WAKE, FILTERED);
+		return 0;
+	}
+	loss__count(l, WALL_WAKE, AGGREGATED);
 	thread__enter(t, STATE_RUNNABLE, now, STATE_UNKNOWN);
 	if (config.offcpu)
 		offcpu__ended(t, state, open ? open__since(open) : control.sweep_ns, now, l);
@@ -343,32 +346,35 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
 
 /* --- wakers */
 
-#ifdef __TARGET_ARCH_arm64
-inline_always u32 irq__context(void)
+/* include/linux/preempt.h: bits 16 to 19 hard interrupts, bit 8 a softirq being served */
+inline_always u32 irq__of_count(int count)
 {
-	return 0;
+	if (count & 0xf0000)
+		return STACK_FLAG_HARDIRQ;
+	return count & 0x100 ? STACK_FLAG_SOFTIRQ : 0;
+}
+
+#ifdef __TARGET_ARCH_arm64
+inline_always u32 irq__context(struct task_struct *current_task)
+{
+	return irq__of_count(READ(current_task, thread_info.preempt.count));
 }
 #else
 extern const int __preempt_count __ksym __weak;
 extern const struct pcpu_hot pcpu_hot __ksym __weak; /* 64701838bf05 (6.2) to 46e8fff6d45f (6.15) */
 
-inline_always u32 irq__context(void)
+inline_always u32 irq__context(struct task_struct *current_task)
 {
-	int count = 0;
-
 	if (&__preempt_count)
-		count = *(const int *)bpf_this_cpu_ptr(&__preempt_count);
-	else if (&pcpu_hot)
-		count = ((const struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count;
-	if (count & 0xf0000)
-		return STACK_FLAG_HARDIRQ;
-	return count & 0x100 ? STACK_FLAG_SOFTIRQ : 0;
+		return irq__of_count(*(const int *)bpf_this_cpu_ptr(&__preempt_count));
+	if (&pcpu_hot)
+		return irq__of_count(((const struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count);
+	return 0;
 }
 #endif
 
 /* In the waker's context. Not gated on the wakee's kernel state: blocked is what our own account says. */
-HOOK("sched_waking")
-int BPF_PROG(on_waking, struct task_struct *task)
+inline_always int waking(void *ctx, struct task_struct *task, bool ask_context)
 {
 	struct thread *t = thread__get(task);
 	struct loss *l = loss__here();
@@ -377,13 +383,22 @@ int BPF_PROG(on_waking, struct task_struct *task)
 
 	if (!l || !t || !t->now.stack || !state__is_block(open__state(t->now.open)))
 		return 0;
-#ifdef RAW_TP
-	waker = (struct task_struct *)bpf_get_current_task();
-#else
-	waker = bpf_get_current_task_btf();
-#endif
-	t->waker = stack__capture(ctx, waker, irq__context(), l, 0, &published);
+	waker = task__current();
+	t->waker = stack__capture(ctx, waker, ask_context ? irq__context(waker) : 0, l, 0, &published);
 	return 0;
+}
+
+HOOK("sched_waking")
+int BPF_PROG(on_waking, struct task_struct *task)
+{
+	return waking(ctx, task, true);
+}
+
+/* Where the preemption count has no symbol (no CONFIG_KALLSYMS_ALL): user space tells interrupts by their frames. */
+HOOK("sched_waking")
+int BPF_PROG(on_waking_plain, struct task_struct *task)
+{
+	return waking(ctx, task, false);
 }
 
 /* --- who is watched */
@@ -396,13 +411,9 @@ int BPF_PROG(on_newtask, struct task_struct *task, u64 clone_flags)
 
 	if (!l)
 		return 0;
-#ifdef RAW_TP
-	parent = (struct task_struct *)bpf_get_current_task();
-#else
-	parent = bpf_get_current_task_btf();
-#endif
+	parent = task__current();
 	target__on_fork(parent, task, clone_flags);
-	if (target__wants(task))
+	if (control.cut && target__wants(task))
 		thread__watch(task, STATE_RUNNABLE, bpf_ktime_get_ns(), l);
 	return 0;
 }
@@ -416,7 +427,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 
 	if (!l)
 		return 0;
-	wanted = target__wants(task);
+	wanted = control.cut && target__wants(task);
 	t = thread__get(task);
 	if (wanted && !t)
 		thread__watch(task, STATE_RUNNING, bpf_ktime_get_ns(), l);

@@ -124,6 +124,22 @@ inline_always bool sweep__read(struct thread *t, struct thread_record *r)
 	return false;
 }
 
+extern void bpf_rcu_read_lock(void) __ksym __weak;
+extern void bpf_rcu_read_unlock(void) __ksym __weak;
+
+/* Where programs that may sleep must say that they follow RCU pointers, the kernel has the words for it (9bb00b2895cb, 6.2). */
+inline_always bool sweep__wants(struct task_struct *task, bool may_sleep)
+{
+	bool wanted;
+
+	if (may_sleep && config.rcu_lock)
+		bpf_rcu_read_lock();
+	wanted = target__wants(task);
+	if (may_sleep && config.rcu_lock)
+		bpf_rcu_read_unlock();
+	return wanted;
+}
+
 inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 {
 	struct task_struct *task = ctx->task;
@@ -134,7 +150,7 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 
 	if (!task || !l || READ(task, exit_state))
 		return 0;
-	wanted = target__wants(task);
+	wanted = sweep__wants(task, may_sleep);
 	t = thread__get(task);
 	if (!t && wanted) {
 		t = thread__create(task);

@@ -27,8 +27,6 @@ struct thread {
 	struct account now, at_cut;
 };
 
-struct sched_control control; /* .bss: written by user space through mmap */
-
 #ifdef RAW_TP
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -193,6 +191,8 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 	r->tgid = READ(task, tgid);
 	r->tid = READ(task, pid);
 	r->runs = t->runs;
+	r->weight = t->weight;
+	r->reserved = 0;
 	r->watched_ns = t->watched_ns;
 	r->end_ns = 0;
 	r->start_ns = READ(task, start_time);

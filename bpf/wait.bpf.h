@@ -28,6 +28,14 @@ inline_always void *pointer_at(void *address)
 	return value;
 }
 
+/* Four bytes from anywhere, likewise: as the first member of a kernel type that begins with an int. */
+inline_always u32 word_at(void *address)
+{
+	struct pollfd *p = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct pollfd));
+
+	return p->fd;
+}
+
 struct file_kind {
 	u32 mode, device;
 	u32 name; /* first four bytes of the dentry's name, for anonymous inodes */
@@ -42,7 +50,7 @@ inline_always void file__kind(void *address, struct file_kind *kind)
 		kind->mode = inode->i_mode;
 		kind->device = inode->i_rdev;
 		if (!(kind->mode & S_IFMT))
-			kind->name = (u32)(u64)pointer_at((void *)file->f_path.dentry->d_name.name);
+			kind->name = word_at((void *)file->f_path.dentry->d_name.name);
 	} else {
 		struct file *file = address;
 		const unsigned char *name;

@@ -19,7 +19,7 @@
 	X(RUNNING, "cpu", 'u')                                                                                         \
 	X(RUNNABLE, "runq", 'r')                                                                                       \
 	X(THROTTLED, "throttled", 't')                                                                                 \
-	X(STOPPED, "stopped", 's')                                                                                     \
+	X(STOPPED, "stopped", 'S')                                                                                     \
 	X(MEMORY, "memory", 'm')                                                                                       \
 	X(DISK, "disk", 'd')                                                                                           \
 	X(LOCK, "lock", 'l')                                                                                           \
@@ -139,6 +139,8 @@ struct thread_record {
 	__u32 type; /* RECORD_EXIT, or 0 from the sweep */
 	__u32 tgid, tid;
 	__u32 runs;	    /* times it was switched in */
+	__u32 weight;	    /* of the open block, with importance sampling */
+	__u32 reserved;
 	__u64 watched_ns;   /* since when its account is kept */
 	__u64 end_ns;	    /* exit: when; sweep: 0 */
 	__u64 start_ns;	    /* CLOCK_MONOTONIC, of the thread: (tid, start_ns) is its key */
@@ -221,7 +223,7 @@ struct sched_config {
 	__u8 classify;	     /* reasons are wanted */
 	__u8 switch_state;   /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
 	__u8 rdonly_cast;    /* bpf_rdonly_cast() may be called: since fd264ca02094 (6.2) */
-	__u8 iter_user;	     /* the sweep may sleep and read another task's memory: since 376040e47334 (5.18) */
+	__u8 rcu_lock;	     /* bpf_rcu_read_lock() may be called: since 9bb00b2895cb (6.2) */
 	__u32 runq_key;	     /* enum runq_key */
 	__u32 weight_cap;    /* importance sampling: largest weight; 0: every block */
 	__u64 sample_ns;     /* importance sampling: blocks of about this length are always taken */
@@ -231,10 +233,11 @@ struct sched_config {
 };
 
 /* Written by user space while the programs run. */
-struct sched_control {
-	__u64 cut;	    /* accounts are closed at this instant (the latest one that was set; it may lie ahead) */
+struct control {
+	__u64 cut;	    /* accounts are closed at this instant (the latest one that was set; it may lie ahead); 0: not begun */
 	__u64 previous_cut; /* the one before: start of the interval */
 	__u64 sweep_ns;	    /* since when threads that the sweep finds unwatched are watched */
+	__u64 stop_ns;	    /* nothing is counted from here on; 0: not yet known */
 };
 
 /* Which threads are watched: all conditions that are set must hold. Filled before loading, read-only in BPF. */

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/features.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+/* Arguments of a raw tracepoint: its btf_trace_NAME typedef points to a prototype with one more, the probe's data. */
+static int tracepoint_arguments(const struct btf *btf, const char *typedef_name)
+{
+	int id = btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF);
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
+
+	if (t)
+		t = btf__type_by_id(btf, t->type); /* pointer */
+	if (t)
+		t = btf__type_by_id(btf, t->type); /* prototype */
+	return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : 0;
+}
+
+static bool has_helper(const struct btf *btf, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, "bpf_func_id", BTF_KIND_ENUM);
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
+
+	if (!t)
+		return false;
+	for (int i = 0; i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_enum(t)[i].name_off), name))
+			return true;
+	return false;
+}
+
+int features__ask(struct features *f)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	memset(f, 0, sizeof(*f));
+	f->cpus = libbpf_num_possible_cpus();
+	if (!btf)
+		return -errno;
+	f->btf = true;
+	f->switch_state = tracepoint_arguments(btf, "btf_trace_sched_switch") >= 4;
+	f->rdonly_cast = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
+	f->rcu_lock = btf__find_by_name_kind(btf, "bpf_rcu_read_lock", BTF_KIND_FUNC) > 0;
+	f->copy_user_task = has_helper(btf, "BPF_FUNC_copy_from_user_task");
+	f->task_storage = has_helper(btf, "BPF_FUNC_task_storage_get");
+	btf__free(btf);
+	return 0;
+}
+
+bool features__preempt_count(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], name[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, "%*s %*c %255s", name) == 1 &&
+			(!strcmp(name, "__preempt_count") || !strcmp(name, "pcpu_hot"));
+	if (f)
+		fclose(f);
+	return found;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this kernel has, asked once: by its type information and by trying, never by its version. */
+#ifndef SONDE_PROBE_FEATURES_H
+#define SONDE_PROBE_FEATURES_H
+
+#include <stdbool.h>
+
+struct features {
+	bool btf;	     /* /sys/kernel/btf/vmlinux can be read */
+	bool switch_state;   /* sched_switch has a fourth argument */
+	bool rdonly_cast;    /* the kfunc is there (whether a program may call it, its load tells) */
+	bool rcu_lock;	     /* likewise */
+	bool copy_user_task; /* bpf_copy_from_user_task(): sleepable iterators can read another task's memory */
+	bool task_storage;   /* the map type can be created */
+	int cpus;	     /* possible ones */
+};
+
+/* 0, or -errno if there is no type information at all (then `btf` is false and the rest unknown). */
+int features__ask(struct features *f);
+
+/* The preemption count has a symbol that programs can refer to. Reads all of /proc/kallsyms. */
+bool features__preempt_count(void);
+
+#endif

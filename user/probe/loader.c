@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe/loader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/msg.h"
+
+#define RING_BYTES   (4u << 20)
+#define KNOWN_STACKS 16384
+
+static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static int print_all(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, format, args);
+}
+
+static int loader__create_maps(struct loader *l)
+{
+	unsigned stacks = l->options.stacks ? l->options.stacks : KNOWN_STACKS;
+	unsigned bytes = l->options.ring_bytes ? l->options.ring_bytes : RING_BYTES;
+
+	l->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, bytes, NULL);
+	if (l->ring_fd < 0)
+		return -errno;
+	l->known_stacks_fd = bpf_map_create(BPF_MAP_TYPE_HASH, "known_stacks", 8, 4, stacks, NULL);
+	return l->known_stacks_fd < 0 ? -errno : 0;
+}
+
+static int loader__explain(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		msg__error("BPF is not permitted here: run as root, or with CAP_BPF and CAP_PERFMON (see `sonde check`)");
+	else if (err == -ENOMEM)
+		msg__error("no memory for BPF maps: the memory limit of this cgroup counts them");
+	else
+		msg__error("cannot create BPF maps: %s (see `sonde check`)", strerror(-err));
+	return err;
+}
+
+int loader__open(struct loader *l, const struct target *target, const struct loader_options *options,
+		 int (*on_record)(void *, void *, size_t), void *context)
+{
+	int err;
+
+	*l = (struct loader){.target = target, .options = *options, .on_record = on_record, .context = context};
+	l->ring_fd = l->known_stacks_fd = l->marks_fd = l->raw_marks_fd = -1;
+	libbpf_set_print(options->verbose ? print_all : print_nothing);
+	if (getrandom(&l->salt, sizeof(l->salt), GRND_NONBLOCK) != sizeof(l->salt))
+		l->salt = (uintptr_t)l ^ (uint64_t)getpid() << 32;
+	err = features__ask(&l->features);
+	if (err) {
+		msg__error("this kernel has no type information: /sys/kernel/btf/vmlinux: %s (CONFIG_DEBUG_INFO_BTF is needed)",
+			   strerror(-err));
+		return -EOPNOTSUPP;
+	}
+	err = loader__create_maps(l);
+	if (err)
+		return loader__explain(err);
+	l->ring = ring_buffer__new(l->ring_fd, on_record, context, NULL);
+	return l->ring ? 0 : loader__explain(-errno);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void loader__close(struct loader *l)
+{
+	ring_buffer__free(l->ring);
+	l->ring = NULL;
+	close_fd(&l->ring_fd);
+	close_fd(&l->known_stacks_fd);
+	close_fd(&l->marks_fd);
+	close_fd(&l->raw_marks_fd);
+}
+
+int loader__drain(struct loader *l)
+{
+	return ring_buffer__consume(l->ring);
+}
+
+int loader__ring_epoll_fd(const struct loader *l)
+{
+	return ring_buffer__epoll_fd(l->ring);
+}
+
+struct raw_mark {
+	uint64_t start_boot_ns;
+	uint32_t value, reserved;
+};
+
+/* Start of a process by /proc/PID/stat, field 22, in clock ticks since boot. */
+static int start_boot_ns(pid_t pid, uint64_t *ns)
+{
+	char path[64], line[1024], *p;
+	unsigned long long ticks;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = 0;
+	p = strrchr(line, ')');
+	if (!p || sscanf(p + 2, "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &ticks) != 1)
+		return -ESRCH;
+	*ns = ticks * (1000000000ULL / sysconf(_SC_CLK_TCK));
+	return 0;
+}
+
+static int loader__mark_raw(struct loader *l, pid_t pid, uint32_t value)
+{
+	struct raw_mark mark = {.value = value};
+	uint32_t key = pid;
+	int err = start_boot_ns(pid, &mark.start_boot_ns);
+
+	if (!err && bpf_map_update_elem(l->raw_marks_fd, &key, &mark, BPF_ANY))
+		err = -errno;
+	return err;
+}
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+/* Task storage is keyed by pidfds; that of a thread which is no leader needs PIDFD_THREAD (64bef697d33b, 6.9). */
+static int loader__mark_task(struct loader *l, pid_t pid, uint32_t value)
+{
+	bool threads = l->target->filter.conditions & TARGET_THREADS;
+	int fd = syscall(SYS_pidfd_open, pid, threads && value == MARK_WANTED ? PIDFD_THREAD : 0);
+	int err = 0;
+
+	if (fd < 0 && errno == EINVAL)
+		fd = syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return errno == EINVAL ? -EOPNOTSUPP : -errno;
+	if (bpf_map_update_elem(l->marks_fd, &fd, &value, BPF_ANY))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int loader__mark(struct loader *l, pid_t pid, uint32_t value)
+{
+	int err = 0;
+
+	if (l->marks_fd >= 0)
+		err = loader__mark_task(l, pid, value);
+	if (!err && l->raw_marks_fd >= 0)
+		err = loader__mark_raw(l, pid, value);
+	return err;
+}
+
+int loader__statistics(void)
+{
+	int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+
+	return fd < 0 ? -errno : fd;
+}

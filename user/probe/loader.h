@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loader: opens BPF objects, shares the maps that all probes of a session have in common, tries alternatives in
+ * order, and keeps what has to be closed. The only door to libbpf besides the probes.
+ */
+#ifndef SONDE_PROBE_LOADER_H
+#define SONDE_PROBE_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "probe/features.h"
+#include "probe/target.h"
+#include "sonde/abi.h"
+
+struct bpf_link;
+struct bpf_object;
+struct bpf_program;
+struct ring_buffer;
+
+struct loader_options {
+	uint64_t ring_bytes;	/* power of two; 0: the default */
+	unsigned stacks;	/* distinct stacks that the kernel remembers; 0: default */
+	bool kernel_only, user_only, per_thread_stacks;
+	bool verbose;		/* libbpf's words on stderr */
+	bool force_raw;		/* take the raw tracepoint alternative (tests) */
+};
+
+/* One compiled object, in the binary. */
+struct loader_image {
+	const char *name; /* "sched", "sched_raw" */
+	const void *bytes, *end;
+	bool raw;
+};
+extern const struct loader_image loader__images[]; /* ends with a NULL name */
+
+struct loader {
+	struct features features;
+	const struct target *target;
+	struct loader_options options;
+	uint64_t salt;
+	int ring_fd, known_stacks_fd, marks_fd, raw_marks_fd; /* made with the first object, -1 before */
+	struct ring_buffer *ring;
+	int (*on_record)(void *context, void *record, size_t size);
+	void *context;
+};
+
+/* 0, or -errno after one line that says what is missing. */
+int loader__open(struct loader *l, const struct target *target, const struct loader_options *options,
+		 int (*on_record)(void *, void *, size_t), void *context);
+void loader__close(struct loader *l);
+
+/* Hands over the records that are in the ring. Number of records or -errno. */
+int loader__drain(struct loader *l);
+int loader__ring_epoll_fd(const struct loader *l);
+/* Marks a process (or thread) of sonde's PID namespace: MARK_WANTED. 0, -ESRCH or -errno. */
+int loader__mark(struct loader *l, pid_t pid, uint32_t value);
+
+/* Run-time statistics of BPF programs, for the whole machine: on while the descriptor is open. -errno if refused. */
+int loader__statistics(void);
+
+/* An attached object. */
+struct unit {
+	struct loader *loader;
+	const struct loader_image *image;
+	struct bpf_object *object;
+	struct bpf_link *links[32];
+	int link_count;
+	struct control *control; /* .bss, shared with the kernel */
+	size_t control_size;
+	int cells[2], cells_outer, cells_active;
+	char why_not[256];   /* why better alternatives were not taken */
+};
+
+/*
+ * Opens image `name`, else its raw alternative; `prepare` sets read-only data and which programs load, and may be called
+ * several times with attempt = 0, 1, ... (fewer optional features each time). 0 or -errno; `u->why_not` then says why.
+ */
+int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
+	       int (*prepare)(void *context, struct unit *u, int attempt), void *context);
+/* Copies `size` bytes over the read-only variable `name`. -ENOENT: no such variable; -EINVAL: another size. */
+int unit__set(struct unit *u, const char *variable, const void *value, size_t size);
+int unit__autoload(struct unit *u, const char *program, bool on);
+int unit__attach(struct unit *u, const char *program); /* tracing programs: 0 or -errno */
+int unit__keep(struct unit *u, struct bpf_link *link); /* takes ownership */
+int unit__program_fd(const struct unit *u, const char *program);
+int unit__map_fd(const struct unit *u, const char *map);
+
+/* Flips the cells and takes out what the kernel side has counted until then: array owned by the caller. */
+struct cell_row {
+	struct cell_key key;
+	uint64_t count, ns;
+	uint32_t open; /* added by the probe: waits that are open */
+	uint32_t reserved;
+};
+int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count);
+void unit__losses(const struct unit *u, struct loss *sum); /* adds */
+/* Run time and runs of all programs so far, as far as statistics were on. */
+void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs);
+/* Bytes of kernel memory that the maps take at most. */
+uint64_t unit__map_bytes(const struct unit *u);
+void unit__detach(struct unit *u); /* the maps stay */
+void unit__close(struct unit *u);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A probe owns hooks. One file in bpf/, one here, one page in docs/probes/, one row in probe__types.
+ * Commands are views of probes: they choose options and which metrics are wanted.
+ */
+#ifndef SONDE_PROBE_PROBE_H
+#define SONDE_PROBE_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "model/point.h"
+#include "model/summary.h"
+#include "probe/loader.h"
+#include "stack/store.h"
+
+struct probe_context {
+	struct loader *loader;
+	struct stacks *stacks;
+	pid_t self; /* sonde's own process, never reported */
+};
+
+/* One interval's end, as the session sees it. */
+struct drain {
+	uint64_t from_ns, to_ns; /* CLOCK_MONOTONIC; to_ns is the cut that was announced */
+	bool last;
+	struct coverage coverage; /* added to by probes with stacks */
+	struct buf headline;	  /* the view's words; the first probe with some writes it */
+	struct buf note;
+};
+
+/* One way to hook into the kernel, for `sonde check` and --dry-run. */
+struct hook {
+	const char *what;	 /* "sched_switch" */
+	const char *alternatives;/* "tp_btf, raw_tp" in the order they are tried */
+	const char *without;	 /* what is lost if none works */
+};
+
+struct probe {
+	const struct probe_type *type;
+	struct probe_context *context;
+};
+
+struct probe_type {
+	const char *name, *summary;
+	const struct metric *const *metrics; /* NULL-terminated */
+	const struct hook *hooks;	     /* ends with a NULL what */
+	/* Loads, attaches nothing. NULL and errno after one line on stderr; `why` (may be NULL) gets the reason instead. */
+	struct probe *(*open)(struct probe_context *, const void *options);
+	int (*attach)(struct probe *);			       /* 0 or -errno after one line */
+	int (*begin)(struct probe *, uint64_t start_ns);       /* accounts start here: once, after attach */
+	void (*cut)(struct probe *, uint64_t at_ns, bool last);/* announces an interval's end a little ahead */
+	void (*detach)(struct probe *);			       /* before the last drain, so that nothing is in flight */
+	int (*sweep)(struct probe *, uint64_t now_ns);	       /* membership changed; may be NULL */
+	int (*record)(struct probe *, const void *record, size_t size); /* a ring-buffer record; 1: not mine */
+	int (*drain)(struct probe *, struct point_stream *, struct drain *);
+	void (*tick)(struct probe *);			       /* once a second; may be NULL */
+	const struct unit *(*unit)(const struct probe *);      /* its object: losses, cost, memory */
+	uint64_t (*runs)(const struct loss *);		       /* program runs so far, from the loss account */
+	void (*close)(struct probe *);
+};
+
+extern const struct probe_type *const probe__types[]; /* NULL-terminated */
+extern const struct probe_type probe_cpu, probe_sched;
+
+struct cpu_options {
+	uint64_t frequency_hz;
+};
+
+struct sched_options {
+	bool runq, offcpu, wall; /* which views are wanted */
+	bool waker, reason;
+	enum runq_key runq_key;
+	uint64_t min_ns;	 /* shorter blocks are not reported */
+	uint64_t long_wait_ns;	 /* run-queue waits of which "who ran instead" is asked */
+	bool sample;		 /* importance sampling */
+	uint64_t sample_ns;
+	unsigned weight_cap;
+};
+
+/* Sample for `view`, with completeness added to the drain's coverage by `weight`. */
+void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view, struct drain *d,
+			uint64_t weight);
+/* The view of a stack, or a one-frame view that says why there is none. */
+void probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view);
+
+#endif

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The sched probe: run queue, off-CPU and wall are three views of it. Life cycle, sweep and drain. */
+#include "probe/sched.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/msg.h"
+#include "base/units.h"
+#include "probe/waits.h"
+
+static const struct metric *const metrics[] = {
+	&metric_thread_time, &metric_offcpu_time, &metric_runq_latency, &metric_runq_ran, NULL,
+};
+
+static const struct hook hooks[] = {
+	{"sched_switch", "tp_btf, raw_tp", "everything"},
+	{"sched_wakeup", "tp_btf, raw_tp", "everything"},
+	{"sched_wakeup_new", "tp_btf, raw_tp", "first waits of new threads"},
+	{"sched_waking", "tp_btf, raw_tp", "wakers (--waker)"},
+	{"task_newtask", "tp_btf, raw_tp", "threads started meanwhile"},
+	{"sched_process_exec", "tp_btf, raw_tp", "targets by name after exec"},
+	{"task_rename", "tp_btf, raw_tp", "targets by name after a rename"},
+	{"cgroup_attach_task", "tp_btf, raw_tp", "threads moved into the cgroup"},
+	{"iter/task", "sleepable, plain", "threads that never switch; plain: user stacks of waits open at the start"},
+	{NULL},
+};
+
+/* Which program loads when; `always` of them make the probe, the others a part of it. */
+struct sched_program {
+	const char *name;
+	bool (*wanted)(const struct sched *);
+};
+
+static bool always(const struct sched *s)
+{
+	(void)s;
+	return true;
+}
+
+static bool wants_waker(const struct sched *s)
+{
+	return s->options.offcpu && s->options.waker && s->preempt_count;
+}
+
+static bool wants_plain_waker(const struct sched *s)
+{
+	return s->options.offcpu && s->options.waker && !s->preempt_count;
+}
+
+static bool by_comm(const struct sched *s)
+{
+	return s->probe.context->loader->target->filter.conditions & TARGET_COMM;
+}
+
+static bool by_cgroup(const struct sched *s)
+{
+	return s->probe.context->loader->target->filter.conditions & TARGET_CGROUP;
+}
+
+static const struct sched_program programs[] = {
+	{"on_newtask", always},	     {"on_exec", always},	 {"on_rename", by_comm}, {"on_cgroup_attach", by_cgroup},
+	{"on_wakeup_new", always},   {"on_wakeup", always},	 {"on_waking", wants_waker},
+	{"on_waking_plain", wants_plain_waker}, {"on_switch", always},
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+/* Attempts: 0 all that the kernel seems to have, 1 without the kfunc, 2 also without the sleepable sweep. */
+#define ATTEMPTS 3
+
+static int sched__prepare(void *context, struct unit *u, int attempt)
+{
+	struct sched *s = context;
+	const struct features *f = &u->loader->features;
+	const struct sched_options *o = &s->options;
+	bool sleepable = f->copy_user_task && attempt < 2;
+	struct sched_config config = {
+		.runq = o->runq,
+		.offcpu = o->offcpu,
+		.wall = o->wall,
+		.waker = o->waker,
+		.classify = o->offcpu || o->wall,
+		.switch_state = f->switch_state,
+		.rdonly_cast = f->rdonly_cast && !u->image->raw && attempt < 1,
+		.rcu_lock = f->rcu_lock && attempt < 1,
+		.runq_key = o->runq_key,
+		.weight_cap = o->sample ? o->weight_cap : 0,
+		.sample_ns = o->sample_ns,
+		.min_ns = o->min_ns,
+		.long_wait_ns = o->long_wait_ns,
+	};
+	int err;
+
+	waits__fill(config.wait_class);
+	err = unit__set(u, "config", &config, sizeof(config));
+	for (size_t i = 0; !err && i < PROGRAMS; i++)
+		err = unit__autoload(u, programs[i].name, programs[i].wanted(s));
+	if (!err)
+		err = unit__autoload(u, sleepable ? "sweep_sleepable" : "sweep", true);
+	return err;
+}
+
+static struct probe *sched__open(struct probe_context *context, const void *options)
+{
+	struct sched *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return NULL;
+	s->probe.type = &probe_sched;
+	s->probe.context = context;
+	s->options = *(const struct sched_options *)options;
+	s->preempt_count = s->options.waker && features__preempt_count();
+	table__init(&s->threads, sizeof(struct thread_key), sizeof(struct thread_seen));
+	err = unit__load(&s->unit, context->loader, "sched", ATTEMPTS, sched__prepare, s);
+	if (err) {
+		msg__error("cannot load the scheduler programs: %s (%s; see `sonde check`)", strerror(-err),
+			   s->unit.why_not);
+		free(s);
+		errno = -err;
+		return NULL;
+	}
+	s->control = s->unit.control;
+	return &s->probe;
+}
+
+static int sched__open_sweep(struct sched *s)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(s->unit.object, "sweep_sleepable");
+	struct bpf_link *link;
+
+	if (!p || bpf_program__fd(p) < 0)
+		p = bpf_object__find_program_by_name(s->unit.object, "sweep");
+	link = bpf_program__attach_iter(p, NULL);
+	if (!link)
+		return -errno;
+	s->sweep_link = link;
+	return 0;
+}
+
+/* Nothing is watched before the first sweep, so the hooks do next to nothing until then. */
+static int sched__attach(struct probe *probe)
+{
+	struct sched *s = (struct sched *)probe;
+	int err = sched__open_sweep(s);
+
+	if (err)
+		msg__error("cannot attach the task iterator: %s (see `sonde check`)", strerror(-err));
+	for (size_t i = 0; !err && i < PROGRAMS; i++) {
+		if (!programs[i].wanted(s))
+			continue;
+		err = unit__attach(&s->unit, programs[i].name);
+		if (err)
+			msg__error("cannot attach %s: %s (see `sonde check`)", programs[i].name, strerror(-err));
+	}
+	return err;
+}
+
+static int sched__read_sweep(struct sched *s)
+{
+	struct thread_record records[32];
+	size_t have = 0;
+	int fd = bpf_iter_create(bpf_link__fd(s->sweep_link)), err = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		n = read(fd, (char *)records + have, sizeof(records) - have);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			break;
+		have += n;
+		for (size_t i = 0; !err && i < have / sizeof(records[0]); i++)
+			err = sched__account(s, &records[i]);
+		memmove(records, (char *)records + have / sizeof(records[0]) * sizeof(records[0]),
+			have % sizeof(records[0]));
+		have %= sizeof(records[0]);
+	}
+	if (n < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static int sched__sweep(struct probe *probe, uint64_t now_ns)
+{
+	struct sched *s = (struct sched *)probe;
+
+	s->control->sweep_ns = now_ns;
+	return sched__read_sweep(s);
+}
+
+static int sched__begin(struct probe *probe, uint64_t start_ns)
+{
+	struct sched *s = (struct sched *)probe;
+
+	s->control->previous_cut = start_ns;
+	s->control->cut = start_ns;
+	s->cut_ns = s->emitted_cut_ns = start_ns;
+	return sched__sweep(probe, start_ns);
+}
+
+static void sched__cut(struct probe *probe, uint64_t at_ns, bool last)
+{
+	struct sched *s = (struct sched *)probe;
+
+	if (last)
+		__atomic_store_n(&s->control->stop_ns, at_ns, __ATOMIC_RELEASE);
+	s->control->previous_cut = s->cut_ns;
+	__atomic_store_n(&s->control->cut, at_ns, __ATOMIC_RELEASE);
+	s->cut_ns = at_ns;
+}
+
+static int sched__record(struct probe *probe, const void *record, size_t size)
+{
+	const struct thread_record *r = record;
+
+	if (size < sizeof(*r) || r->type != RECORD_EXIT)
+		return 1;
+	return sched__account((struct sched *)probe, r);
+}
+
+static int sched__drain(struct probe *probe, struct point_stream *out, struct drain *d)
+{
+	struct sched *s = (struct sched *)probe;
+	struct cell_row *rows;
+	size_t count;
+	int err;
+
+	err = unit__take_cells(&s->unit, &rows, &count);
+	if (!err)
+		err = stacks__resolve(probe->context->stacks);
+	if (!err && s->options.runq)
+		err = sched__emit_runq(s, rows, count, out, d);
+	if (!err && s->options.offcpu)
+		err = sched__emit_blocks(s, rows, count, out, d);
+	if (!err && s->options.wall)
+		err = sched__emit_states(s, out, d);
+	sched__end_interval(s);
+	free(rows);
+	return err;
+}
+
+static void sched__detach(struct probe *probe)
+{
+	unit__detach(&((struct sched *)probe)->unit);
+}
+
+static const struct unit *sched__unit(const struct probe *probe)
+{
+	return &((const struct sched *)probe)->unit;
+}
+
+static uint64_t sched__runs(const struct loss *l)
+{
+	return l->count[PART_WALL_PREV][OUTCOME_HITS] + l->count[PART_WALL_WAKE][OUTCOME_HITS];
+}
+
+static void sched__close(struct probe *probe)
+{
+	struct sched *s = (struct sched *)probe;
+
+	if (!s)
+		return;
+	bpf_link__destroy(s->sweep_link);
+	unit__close(&s->unit);
+	table__free(&s->threads);
+	free(s);
+}
+
+const struct probe_type probe_sched = {
+	.name = "sched",
+	.summary = "run-queue latency, blocked time by stack, and every nanosecond of every thread in one state",
+	.metrics = metrics,
+	.hooks = hooks,
+	.open = sched__open,
+	.attach = sched__attach,
+	.begin = sched__begin,
+	.cut = sched__cut,
+	.detach = sched__detach,
+	.sweep = sched__sweep,
+	.record = sched__record,
+	.drain = sched__drain,
+	.unit = sched__unit,
+	.runs = sched__runs,
+	.close = sched__close,
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the sched probe: its three views share one object in the kernel. */
+#ifndef SONDE_PROBE_SCHED_H
+#define SONDE_PROBE_SCHED_H
+
+#include "base/table.h"
+#include "probe/probe.h"
+
+extern const struct metric metric_thread_time, metric_offcpu_time, metric_runq_latency, metric_runq_ran;
+
+/* What is known of one thread from its last record; key: struct thread_key. */
+struct thread_key {
+	uint64_t start_ns;
+	uint32_t tid, reserved;
+};
+
+struct thread_seen {
+	struct who who;
+	uint64_t last[STATE_COUNT];  /* cumulative, as of the last record */
+	uint64_t delta[STATE_COUNT]; /* in this interval */
+	uint64_t late[STATE_COUNT];  /* after the announced cut: the next interval's */
+	uint64_t utime_ns, stime_ns; /* cumulative */
+	uint64_t utime_delta_ns, stime_delta_ns;
+	uint64_t runs, runs_delta;
+	uint64_t watched_ns, end_ns; /* end_ns: 0 while it lives */
+	uint64_t open, open_stack;   /* the open state at the cut */
+	uint32_t weight;
+	char leader_comm[COMM_LEN];
+};
+
+struct sched {
+	struct probe probe;
+	struct sched_options options;
+	struct unit unit;
+	struct control *control;
+	bool preempt_count; /* programs can read it */
+	struct bpf_link *sweep_link;
+	struct table threads;
+	uint64_t cut_ns, emitted_cut_ns; /* announced, and done */
+	struct runq_hist runq_last;	 /* cumulative, at the last drain */
+};
+
+/* sched_threads.c */
+int sched__account(struct sched *s, const struct thread_record *r);
+int sched__emit_states(struct sched *s, struct point_stream *out, struct drain *d);
+void sched__end_interval(struct sched *s);
+
+/* sched_blocks.c: `rows` are the cells of the interval, room for one more per thread behind them is made inside. */
+int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d);
+
+/* sched_runq.c */
+int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d);
+
+#endif

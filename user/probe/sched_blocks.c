@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Blocked time by stack: cells of the interval, and the waits that are open at its end. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "probe/sched.h"
+#include "probe/waits.h"
+
+const struct metric metric_offcpu_time = {
+	.name = "sonde_offcpu_time",
+	.unit = "ns",
+	.help = "Time threads were blocked, from the switch away to the wakeup, by stack",
+	.kind = POINT_STACK,
+	.shape = SHAPE_STACKS,
+	.labels = {"reason"},
+};
+
+/* Rows of one (stack, waker, state): [first, first + count). */
+struct group {
+	size_t first, count;
+	uint64_t ns;
+};
+
+static int by_group(const void *a, const void *b)
+{
+	const struct cell_key *x = &((const struct cell_row *)a)->key, *y = &((const struct cell_row *)b)->key;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->a != y->a)
+		return x->a < y->a ? -1 : 1;
+	if (x->b != y->b)
+		return x->b < y->b ? -1 : 1;
+	return (int)x->state - (int)y->state;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	if (x->ns != y->ns)
+		return x->ns > y->ns ? -1 : 1;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static bool same_group(const struct cell_row *a, const struct cell_row *b)
+{
+	return !by_group(a, b);
+}
+
+/* A wait that is open at the cut, as a row: its time in this interval, no completed wait. */
+static bool open_wait(const struct sched *s, const struct thread_seen *t, const struct drain *d, struct cell_row *row)
+{
+	unsigned state = t->open & OPEN_STATE;
+	uint64_t since = t->open >> OPEN_SHIFT, from = since > d->from_ns ? since : d->from_ns;
+
+	if (!t->open || state < STATE_FIRST_BLOCKED || t->end_ns || since >= d->to_ns)
+		return false;
+	if (d->to_ns - since < s->options.min_ns || (s->options.sample && !t->weight))
+		return false;
+	*row = (struct cell_row){
+		.key = {.a = t->open_stack, .kind = CELL_BLOCK, .state = state},
+		.ns = (d->to_ns - from) * (s->options.sample ? t->weight : 1),
+		.open = 1,
+	};
+	return true;
+}
+
+/* All rows of kind CELL_BLOCK, open waits behind them; caller frees. */
+static struct cell_row *gather(struct sched *s, const struct cell_row *rows, size_t count, const struct drain *d,
+			       size_t *total)
+{
+	struct cell_row *all = malloc((count + s->threads.count + 1) * sizeof(*all));
+	const void *key;
+	void *value;
+	size_t i = 0;
+
+	*total = 0;
+	if (!all)
+		return NULL;
+	for (size_t r = 0; r < count; r++)
+		if (rows[r].key.kind == CELL_BLOCK)
+			all[(*total)++] = rows[r];
+	while (table__next(&s->threads, &i, &key, &value))
+		*total += open_wait(s, value, d, &all[*total]);
+	qsort(all, *total, sizeof(*all), by_group);
+	return all;
+}
+
+static struct group *group(const struct cell_row *rows, size_t count, size_t *groups)
+{
+	struct group *g = malloc((count + 1) * sizeof(*g));
+
+	*groups = 0;
+	if (!g)
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		if (!i || !same_group(&rows[i - 1], &rows[i]))
+			g[(*groups)++] = (struct group){.first = i};
+		g[*groups - 1].count++;
+		g[*groups - 1].ns += rows[i].ns;
+	}
+	qsort(g, *groups, sizeof(*g), by_time);
+	return g;
+}
+
+static void fill_hist(struct hist *h, const struct cell_row *rows, size_t count, struct sample *sample)
+{
+	memset(h, 0, sizeof(*h));
+	for (size_t i = 0; i < count; i++) {
+		sample->value += rows[i].ns;
+		sample->open += rows[i].open;
+		if (rows[i].open)
+			continue;
+		h->slot[rows[i].key.slot % HIST_SLOTS] += rows[i].count;
+		h->count += rows[i].count;
+	}
+	h->sum = sample->value;
+	sample->occurrences = h->count;
+}
+
+struct totals {
+	uint64_t waits, open, ns;
+};
+
+/* The frames with the reason as a mark at the root: --reason. Caller frees. */
+static struct frame *with_reason(const struct sample *sample, const char *mark)
+{
+	struct frame *frames = malloc((sample->count + 1) * sizeof(*frames));
+
+	if (!frames)
+		return NULL;
+	memcpy(frames, sample->frames, sample->count * sizeof(*frames));
+	frames[sample->count] = (struct frame){.name = mark, .object = "", .kind = FRAME_MARK};
+	return frames;
+}
+
+static int emit_point(struct sched *s, struct point_stream *out, struct point *p, unsigned state)
+{
+	char mark[32];
+	struct frame *frames;
+	int err;
+
+	if (!s->options.reason)
+		return out->emit(out, p);
+	snprintf(mark, sizeof(mark), "[%s]", state__word(state));
+	frames = with_reason(&p->sample, mark);
+	if (!frames)
+		return -ENOMEM;
+	p->sample.frames = frames;
+	p->sample.count++;
+	err = out->emit(out, p);
+	free(frames);
+	return err;
+}
+
+static int emit_group(struct sched *s, const struct cell_row *rows, size_t count, struct point_stream *out,
+		      struct drain *d, struct totals *sum)
+{
+	const struct cell_key *key = &rows[0].key;
+	struct point p = {.metric = &metric_offcpu_time, .label = {state__word(key->state)}};
+	struct stack_view view, waker;
+	struct hist hist;
+
+	probe__view(s->probe.context->stacks, key->a, &view);
+	if (view.who.tgid && view.who.tgid == (uint32_t)s->probe.context->self)
+		return 0;
+	fill_hist(&hist, rows, count, &p.sample);
+	probe__fill_sample(&p.sample, &p.who, &view, d, p.sample.occurrences + p.sample.open);
+	p.sample.hist = hist.count ? &hist : NULL;
+	if (key->b) {
+		probe__view(s->probe.context->stacks, key->b, &waker);
+		p.sample.waker_frames = waker.frames;
+		p.sample.waker_count = waker.count;
+		p.sample.waker_comm = waker.who.comm;
+	}
+	sum->waits += p.sample.occurrences;
+	sum->open += p.sample.open;
+	sum->ns += p.sample.value;
+	return emit_point(s, out, &p, key->state);
+}
+
+static size_t threads_alive(const struct sched *s)
+{
+	const void *key;
+	size_t i = 0, n = 0;
+	void *value;
+
+	while (table__next(&s->threads, &i, &key, &value))
+		n++;
+	return n;
+}
+
+static void headline(struct sched *s, const struct totals *sum, struct drain *d)
+{
+	size_t threads = threads_alive(s);
+
+	if (d->headline.len)
+		return;
+	buf__printf(&d->headline, "%zu thread%s, blocked ", threads, threads == 1 ? "" : "s");
+	units__duration(&d->headline, sum->ns);
+	buf__puts(&d->headline, " in ");
+	units__count(&d->headline, sum->waits + sum->open);
+	buf__puts(&d->headline, sum->waits + sum->open == 1 ? " wait" : " waits");
+	if (sum->open) {
+		buf__puts(&d->headline, " (");
+		units__count(&d->headline, sum->open);
+		buf__puts(&d->headline, " still open)");
+	}
+	if (s->options.sample)
+		buf__puts(&d->headline, ", estimated from samples");
+}
+
+int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d)
+{
+	struct totals sum = {0};
+	struct group *groups = NULL;
+	struct cell_row *all;
+	size_t total, n = 0;
+	int err = -ENOMEM;
+
+	all = gather(s, rows, count, d, &total);
+	if (all)
+		groups = group(all, total, &n);
+	if (groups)
+		err = 0;
+	for (size_t i = 0; !err && i < n; i++)
+		err = emit_group(s, all + groups[i].first, groups[i].count, out, d, &sum);
+	headline(s, &sum, d);
+	free(groups);
+	free(all);
+	return err;
+}

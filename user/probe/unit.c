@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+/* One BPF object: chosen among alternatives, loaded, attached, drained, measured. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "base/msg.h"
+#include "probe/loader.h"
+
+int unit__set(struct unit *u, const char *variable, const void *value, size_t size)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(u->object, ".rodata");
+	struct btf *btf = bpf_object__btf(u->object);
+	int id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
+	const struct btf_type *section = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	const struct btf_var_secinfo *row;
+	size_t total;
+	char *data;
+
+	if (!map || !section)
+		return -ENOENT;
+	data = (char *)bpf_map__initial_value(map, &total);
+	row = btf_var_secinfos(section);
+	for (int i = 0; i < btf_vlen(section); i++, row++) {
+		const struct btf_type *var = btf__type_by_id(btf, row->type);
+
+		if (strcmp(btf__name_by_offset(btf, var->name_off), variable))
+			continue;
+		if (row->size != size || row->offset + size > total)
+			return -EINVAL;
+		memcpy(data + row->offset, value, size);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int unit__autoload(struct unit *u, const char *program, bool on)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
+
+	return p ? bpf_program__set_autoload(p, on) : -ENOENT;
+}
+
+/* The two maps of each session that exist once, whatever the number of objects. */
+static int unit__share_maps(struct unit *u)
+{
+	struct loader *l = u->loader;
+	int marks = u->image->raw ? l->raw_marks_fd : l->marks_fd;
+	struct bpf_map *map;
+	int err;
+
+	err = bpf_map__reuse_fd(bpf_object__find_map_by_name(u->object, "ring"), l->ring_fd);
+	map = bpf_object__find_map_by_name(u->object, "known_stacks");
+	if (!err && map)
+		err = bpf_map__reuse_fd(map, l->known_stacks_fd);
+	map = bpf_object__find_map_by_name(u->object, "marks");
+	if (!err && map && marks >= 0)
+		err = bpf_map__reuse_fd(map, marks);
+	return err;
+}
+
+/* Variables that every object with stacks has; absent ones are no error. */
+static void unit__set_common(struct unit *u)
+{
+	const struct loader_options *o = &u->loader->options;
+	bool kernel = !o->user_only, user = !o->kernel_only;
+
+	unit__set(u, "target", &u->loader->target->filter, sizeof(struct target_filter));
+	unit__set(u, "stack_salt", &u->loader->salt, sizeof(u->loader->salt));
+	unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
+	unit__set(u, "stack_user", &user, sizeof(user));
+	unit__set(u, "stack_per_thread", &o->per_thread_stacks, sizeof(o->per_thread_stacks));
+}
+
+static int unit__map_control(struct unit *u)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(u->object, ".bss");
+
+	if (!map)
+		return 0;
+	u->control_size = bpf_map__value_size(map);
+	u->control = mmap(NULL, u->control_size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (u->control == MAP_FAILED) {
+		u->control = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+static int unit__marks(struct unit *u)
+{
+	struct loader *l = u->loader;
+	struct bpf_map *map = bpf_object__find_map_by_name(u->object, "marks");
+	int *fd = u->image->raw ? &l->raw_marks_fd : &l->marks_fd;
+
+	if (map && *fd < 0)
+		*fd = dup(bpf_map__fd(map));
+	return *fd < 0 && map ? -errno : 0;
+}
+
+static int unit__try(struct unit *u, const struct loader_image *image, int attempt,
+		     int (*prepare)(void *, struct unit *, int), void *context)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = image->name);
+	int err;
+
+	u->image = image;
+	u->object = bpf_object__open_mem(image->bytes, (const char *)image->end - (const char *)image->bytes, &opts);
+	if (!u->object)
+		return -errno;
+	unit__set_common(u);
+	err = unit__share_maps(u);
+	if (!err)
+		err = prepare(context, u, attempt);
+	if (!err)
+		err = bpf_object__load(u->object);
+	if (!err)
+		err = unit__map_control(u);
+	if (!err)
+		err = unit__marks(u);
+	if (err) {
+		bpf_object__close(u->object);
+		u->object = NULL;
+		return err;
+	}
+	u->cells[0] = unit__map_fd(u, "cells_a");
+	u->cells[1] = unit__map_fd(u, "cells_b");
+	u->cells_outer = unit__map_fd(u, "cells");
+	return 0;
+}
+
+static const struct loader_image *image__find(const char *name, bool raw)
+{
+	for (const struct loader_image *i = loader__images; i->name; i++)
+		if (!strncmp(i->name, name, strlen(name)) && i->raw == raw)
+			return i;
+	return NULL;
+}
+
+int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
+	       int (*prepare)(void *, struct unit *, int), void *context)
+{
+	int err = -ENOENT;
+
+	*u = (struct unit){.loader = l};
+	for (int raw = l->options.force_raw || !l->features.task_storage; raw < 2; raw++) {
+		for (int attempt = 0; attempt < attempts; attempt++) {
+			size_t used = strlen(u->why_not);
+
+			err = unit__try(u, image__find(name, raw), attempt, prepare, context);
+			if (!err)
+				return 0;
+			snprintf(u->why_not + used, sizeof(u->why_not) - used, "%s%s%s: %s", used ? "; " : "",
+				 raw ? "raw_tp" : "tp_btf", attempt ? " (reduced)" : "", strerror(-err));
+			if (err == -EPERM || err == -ENOMEM)
+				return err;
+		}
+	}
+	return err;
+}
+
+int unit__keep(struct unit *u, struct bpf_link *link)
+{
+	if (!link)
+		return -errno;
+	if (u->link_count == (int)(sizeof(u->links) / sizeof(u->links[0]))) {
+		bpf_link__destroy(link);
+		return -ENOSPC;
+	}
+	u->links[u->link_count++] = link;
+	return 0;
+}
+
+int unit__attach(struct unit *u, const char *program)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
+
+	return p ? unit__keep(u, bpf_program__attach(p)) : -ENOENT;
+}
+
+int unit__program_fd(const struct unit *u, const char *program)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
+
+	return p ? bpf_program__fd(p) : -ENOENT;
+}
+
+int unit__map_fd(const struct unit *u, const char *map)
+{
+	struct bpf_map *m = bpf_object__find_map_by_name(u->object, map);
+
+	return m ? bpf_map__fd(m) : -ENOENT;
+}
+
+/* Sums the CPUs' parts of `batch` entries and appends them to the rows. */
+static void cells__append(struct cell_row *rows, const struct cell_key *keys, const struct cell *values, unsigned batch,
+			  int cpus)
+{
+	memset(rows, 0, batch * sizeof(*rows));
+	for (unsigned i = 0; i < batch; i++) {
+		rows[i].key = keys[i];
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			rows[i].count += values[(size_t)i * cpus + cpu].count;
+			rows[i].ns += values[(size_t)i * cpus + cpu].ns;
+		}
+	}
+}
+
+#define CELL_BATCH 1024
+
+/* Empties one map of cells in batches. A batch that does not hold a whole hash bucket is answered by ENOSPC: larger ones then. */
+static int cells__take(int fd, int cpus, struct cell_row **rows, size_t *count)
+{
+	unsigned capacity = CELL_BATCH, got;
+	struct cell_key *keys = NULL, *grown;
+	struct cell *values = NULL, *grown_values;
+	struct cell_row *more;
+	uint32_t cursor;
+	bool first = true;
+	int err = 0;
+
+	for (;;) {
+		grown = realloc(keys, capacity * sizeof(*keys));
+		keys = grown ? grown : keys;
+		grown_values = realloc(values, (size_t)capacity * cpus * sizeof(*values));
+		values = grown_values ? grown_values : values;
+		more = realloc(*rows, (*count + capacity) * sizeof(**rows));
+		*rows = more ? more : *rows;
+		if (!grown || !grown_values || !more) {
+			err = -ENOMEM;
+			break;
+		}
+		got = capacity;
+		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &cursor, &cursor, keys, values, &got, NULL);
+		if (err == -ENOSPC && !got) {
+			capacity *= 2;
+			err = 0;
+			continue;
+		}
+		if (err && err != -ENOENT)
+			break;
+		cells__append(*rows + *count, keys, values, got, cpus);
+		*count += got;
+		first = false;
+		if (err)
+			break;
+	}
+	free(keys);
+	free(values);
+	return err == -ENOENT ? 0 : err;
+}
+
+int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
+{
+	int full = u->cells[u->cells_active], next = u->cells[!u->cells_active];
+	uint32_t slot = 0;
+
+	*rows = NULL;
+	*count = 0;
+	if (bpf_map_update_elem(u->cells_outer, &slot, &next, BPF_ANY))
+		return -errno;
+	u->cells_active = !u->cells_active;
+	return cells__take(full, u->loader->features.cpus, rows, count);
+}
+
+void unit__losses(const struct unit *u, struct loss *sum)
+{
+	int cpus = u->loader->features.cpus;
+	struct loss *per_cpu = calloc(cpus, sizeof(*per_cpu));
+	uint32_t key = 0;
+
+	if (per_cpu && !bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu))
+		for (int cpu = 0; cpu < cpus; cpu++)
+			for (int part = 0; part < PART_COUNT; part++)
+				for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+					sum->count[part][outcome] += per_cpu[cpu].count[part][outcome];
+	free(per_cpu);
+}
+
+void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, u->object) {
+		struct bpf_prog_info info = {};
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(p);
+
+		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+			continue;
+		*run_ns += info.run_time_ns;
+		*runs += info.run_cnt;
+	}
+}
+
+uint64_t unit__map_bytes(const struct unit *u)
+{
+	struct bpf_map *map;
+	uint64_t total = 0;
+
+	bpf_object__for_each_map(map, u->object) {
+		uint64_t value = (bpf_map__value_size(map) + 7) & ~7u, entries = bpf_map__max_entries(map);
+		enum bpf_map_type type = bpf_map__type(map);
+
+		if (!bpf_map__autocreate(map))
+			continue;
+		if (type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH)
+			value *= u->loader->features.cpus;
+		if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
+			value += bpf_map__key_size(map) + 48; /* the kernel's struct htab_elem and its bucket */
+		if (type == BPF_MAP_TYPE_RINGBUF)
+			value = 1;
+		total += value * entries;
+	}
+	return total;
+}
+
+void unit__detach(struct unit *u)
+{
+	for (int i = 0; i < u->link_count; i++)
+		bpf_link__destroy(u->links[i]);
+	u->link_count = 0;
+}
+
+void unit__close(struct unit *u)
+{
+	if (!u->object)
+		return;
+	unit__detach(u);
+	if (u->control)
+		munmap(u->control, u->control_size);
+	bpf_object__close(u->object);
+	*u = (struct unit){0};
+}
