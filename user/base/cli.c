@@ -35,6 +35,12 @@ static void *target(const struct parser *p, const struct given *g)
 	return (char *)p->options + g->option->offset;
 }
 
+static int no_memory(const struct parser *p)
+{
+	msg__usage(p->command->name, "out of memory");
+	return -ENOMEM;
+}
+
 static int out_of_range(const struct parser *p, const struct given *g, const char *value)
 {
 	struct buf range = {0};
@@ -174,10 +180,8 @@ static int add_number(const struct parser *p, const struct given *g, const char 
 		return err;
 	}
 	items = reallocarray(numbers->items, numbers->count + 1, sizeof(*items));
-	if (!items) {
-		msg__usage(p->command->name, "%s: out of memory", g->as);
-		return -ENOMEM;
-	}
+	if (!items)
+		return no_memory(p);
 	items[numbers->count++] = n;
 	numbers->items = items;
 	return 0;
@@ -186,7 +190,7 @@ static int add_number(const struct parser *p, const struct given *g, const char 
 static int add_numbers(const struct parser *p, const struct given *g, const char *value)
 {
 	char *copy = strdup(value), *rest = copy, *item;
-	int err = copy ? 0 : -ENOMEM;
+	int err = copy ? 0 : no_memory(p);
 
 	while (!err && (item = strsep(&rest, ",")))
 		err = add_number(p, g, item);
@@ -229,7 +233,7 @@ static int unknown_name(const struct parser *p, const char *name)
 	cli__each_option(c, group, o) count++;
 	names = calloc(count, sizeof(*names));
 	if (!names)
-		return -ENOMEM;
+		return no_memory(p);
 	count = 0;
 	cli__each_option(c, group, o)
 	{
@@ -448,9 +452,22 @@ static int print_help(const struct cli_command *c)
 	int err;
 
 	cli__help(&text, c, cli__columns());
-	err = buf__write(&text, stdout);
-	buf__free(&text);
-	return err && err != -EPIPE ? err : 1;
+	err = cli__print(&text);
+	return err ? err : 1;
+}
+
+int cli__print(struct buf *text)
+{
+	int err = buf__write(text, stdout);
+
+	if (!err && fflush(stdout))
+		err = -errno;
+	buf__free(text);
+	if (err == -EPIPE)
+		return 0;
+	if (err)
+		msg__error("standard output: %s", strerror(-err));
+	return err;
 }
 
 int cli__columns(void)
@@ -475,7 +492,7 @@ int cli__parse(const struct cli_command *c, int argc, char **argv, void *options
 		return print_help(c);
 	rest->argv = calloc((size_t)argc + 1, sizeof(*rest->argv));
 	if (!rest->argv)
-		return -ENOMEM;
+		return no_memory(&p);
 	while (p.at < argc && !err)
 		err = word(&p);
 	if (!err)

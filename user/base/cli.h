@@ -66,13 +66,17 @@ struct cli_command {
 
 /*
  * Calls defaults, then parses argv[1..] into the zeroed `options`. Returns 0; 1 if --help was printed on
- * stdout; -EINVAL after one line on stderr that names the option and the nearest valid one (a bare number:
- * the two things it may have meant; an option where a value was expected: a hint). Frees nothing on failure
- * that it allocated into `options`: call cli__free in any case.
+ * stdout; or, after one line on stderr, -EINVAL for wrong usage (it names the option and the nearest valid
+ * one; for a bare number the two things it may have meant; for an option where a value was expected, that)
+ * and another -errno if something failed. Frees nothing on failure that it allocated into `options`: call
+ * cli__free in any case.
  */
 int cli__parse(const struct cli_command *c, int argc, char **argv, void *options, struct cli_rest *rest);
 void cli__free(const struct cli_command *c, void *options, struct cli_rest *rest);
 
+/* Writes the text to standard output and frees it: 0 (also if the reader has gone), or -errno after one line
+ * on stderr. */
+int cli__print(struct buf *text);
 /* --help in at most `columns` columns. */
 void cli__help(struct buf *out, const struct cli_command *c, int columns);
 /* Columns for help: of the terminal, within reason; 80 where there is none. */

@@ -58,56 +58,59 @@ static int unknown(const char *name)
 	return EXIT_USAGE;
 }
 
-static void overview(FILE *out)
+static void overview(struct buf *out)
 {
-	fprintf(out, "Usage: sonde COMMAND [OPTION...] [TARGET] [-- COMMAND [ARG...]]\n\n"
-		     "Where does the time go, for a process, a cgroup, a command or the whole machine?\n\n");
+	buf__printf(out,
+		    "Usage: sonde COMMAND [OPTION...] [TARGET] [-- COMMAND [ARG...]]\n\n"
+		    "Where does the time go, for a process, a cgroup, a command or the whole machine?\n\n");
 	for (const struct cli_command *const *c = commands__all; *c; c++) {
 		if ((*c)->summary)
-			fprintf(out, "  %-9s %s\n", (*c)->name, (*c)->summary);
+			buf__printf(out, "  %-9s %s\n", (*c)->name, (*c)->summary);
 	}
-	fprintf(out, "  %-9s %s\n\n`sonde help COMMAND` shows the options of one.\n", "help",
-		"this list, or the options of a command");
+	buf__printf(out, "  %-9s %s\n\n`sonde help COMMAND` shows the options of one.\n", "help",
+		    "this list, or the options of a command");
 }
 
 static int help(int argc, char **argv)
 {
-	const struct cli_command *c = argc > 2 && argv[2][0] != '-' ? find(argv[2]) : NULL;
+	const char *name = argc > 2 && argv[2][0] != '-' && strcmp(argv[2], "help") ? argv[2] : NULL;
+	const struct cli_command *c = name ? find(name) : NULL;
 	struct buf text = {0};
-	int err;
 
-	if (argc > 2 && argv[2][0] != '-' && !c && strcmp(argv[2], "help"))
-		return unknown(argv[2]);
-	if (!c) {
-		overview(stdout);
-		return EXIT_DONE;
-	}
-	cli__help(&text, c, cli__columns());
-	err = buf__write(&text, stdout);
+	if (name && !c)
+		return unknown(name);
+	if (c)
+		cli__help(&text, c, cli__columns());
+	else
+		overview(&text);
+	return cli__print(&text) ? EXIT_RUN_FAILED : EXIT_DONE;
+}
+
+static int usage(void)
+{
+	struct buf text = {0};
+
+	overview(&text);
+	(void)buf__write(&text, stderr); /* nowhere is left to complain */
 	buf__free(&text);
-	return err == -ENOMEM ? EXIT_RUN_FAILED : EXIT_DONE; /* a write error is seen at the end */
+	return EXIT_USAGE;
 }
 
 static int run(const struct cli_command *c, int argc, char **argv)
 {
 	void *options = calloc(1, c->options_size ? c->options_size : 1);
 	struct cli_rest rest = {0};
-	int code;
+	int code = EXIT_DONE, err;
 
 	if (!options) {
 		msg__error("out of memory");
 		return EXIT_RUN_FAILED;
 	}
-	switch (cli__parse(c, argc, argv, options, &rest)) {
-	case 0:
+	err = cli__parse(c, argc, argv, options, &rest);
+	if (!err)
 		code = c->run(options, &rest);
-		break;
-	case 1:
-		code = EXIT_DONE;
-		break;
-	default:
-		code = EXIT_USAGE;
-	}
+	else if (err < 0)
+		code = err == -EINVAL ? EXIT_USAGE : EXIT_RUN_FAILED;
 	cli__free(c, options, &rest);
 	free(options);
 	return code;
@@ -117,10 +120,8 @@ static int dispatch(int argc, char **argv)
 {
 	const struct cli_command *c;
 
-	if (argc < 2) {
-		overview(stderr);
-		return EXIT_USAGE;
-	}
+	if (argc < 2)
+		return usage();
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
 		return help(argc, argv);
 	c = find(!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V") ? "version" : argv[1]);

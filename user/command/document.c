@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `sonde document`: what is made from the option tables, for `make install` and the README. Not listed in
  * help. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/msg.h"
@@ -17,7 +16,6 @@ static int run(void *options, const struct cli_rest *rest)
 	const size_t count = sizeof(kinds) / sizeof(kinds[0]);
 	struct buf text = {0};
 	size_t kind = 0;
-	int err;
 
 	(void)options;
 	while (kind < count && strcmp(kinds[kind], rest->argv[0]))
@@ -27,12 +25,7 @@ static int run(void *options, const struct cli_rest *rest)
 		return EXIT_USAGE;
 	}
 	cli__document(&text, (enum cli_document)kind, commands__all);
-	err = buf__write(&text, stdout);
-	buf__free(&text);
-	if (err == -ENOMEM)
-		msg__error("out of memory");
-	return err == -ENOMEM ? EXIT_RUN_FAILED
-			      : EXIT_DONE; /* a write error is seen at the end of the program */
+	return cli__print(&text) ? EXIT_RUN_FAILED : EXIT_DONE;
 }
 
 const struct cli_command command_document = {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `sonde list`: what this binary has, from the tables of probes, metrics, sinks and commands. */
 #include <json-c/json.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/msg.h"
@@ -119,7 +118,7 @@ static const char *text_of(struct json_object *object, const char *key)
 	return json_object_get_string(json_object_object_get(object, key));
 }
 
-static void print_table(struct json_object *list)
+static void add_table(struct buf *out, struct json_object *list)
 {
 	size_t count = json_object_array_length(list), width = 0, len;
 
@@ -130,7 +129,8 @@ static void print_table(struct json_object *list)
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *object = json_object_array_get_idx(list, i);
 
-		printf("%-*s  %s\n", (int)width, text_of(object, "name"), text_of(object, "summary"));
+		buf__printf(out, "%-*s  %s\n", (int)width, text_of(object, "name"),
+			    text_of(object, "summary"));
 	}
 }
 
@@ -153,6 +153,7 @@ static int run(void *options, const struct cli_rest *rest)
 	const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE;
 	const struct options *o = options;
 	struct json_object *list;
+	struct buf text = {0};
 	size_t kind = 0;
 
 	while (kind < KINDS && strcmp(kinds[kind].word, rest->argv[0]))
@@ -162,11 +163,11 @@ static int run(void *options, const struct cli_rest *rest)
 	list = json_object_new_array();
 	kinds[kind].fill(list);
 	if (o->json)
-		puts(json_object_to_json_string_ext(list, flags));
+		buf__printf(&text, "%s\n", json_object_to_json_string_ext(list, flags));
 	else
-		print_table(list);
+		add_table(&text, list);
 	json_object_put(list);
-	return EXIT_DONE;
+	return cli__print(&text) ? EXIT_RUN_FAILED : EXIT_DONE;
 }
 
 const struct cli_command command_list = {

@@ -2,7 +2,6 @@
 /* `sonde version`: what this binary is and what it is linked with. */
 #include <elfutils/version.h>
 #include <json-c/json.h>
-#include <stdio.h>
 #include <zlib.h>
 
 #include "base/msg.h"
@@ -49,22 +48,27 @@ static const struct cli_group groups[] = {{"Output", rows}, {0}};
 #define SANITIZED ""
 #endif
 
+static void add_details(struct buf *text)
+{
+	buf__printf(text, "libbpf        %s\n", libbpf_version_string());
+	/* libelf does not tell which one is loaded */
+	buf__printf(text, "libelf        0.%d (headers)\n", _ELFUTILS_VERSION);
+	buf__printf(text, "json-c        %s\n", json_c_version());
+	buf__printf(text, "zlib          %s\n", zlibVersion());
+	buf__printf(text, "architecture  %s\n", ARCHITECTURE);
+	buf__printf(text, "compiler      %s, %s%s\n", COMPILER, OPTIMIZED, SANITIZED);
+}
+
 static int run(void *options, const struct cli_rest *rest)
 {
 	const struct options *o = options;
+	struct buf text = {0};
 
 	(void)rest;
-	printf("sonde %s\n", SONDE_VERSION);
-	if (!o->verbose)
-		return EXIT_DONE;
-	printf("libbpf        %s\n", libbpf_version_string());
-	printf("libelf        0.%d (headers)\n",
-	       _ELFUTILS_VERSION); /* it does not tell which one is loaded */
-	printf("json-c        %s\n", json_c_version());
-	printf("zlib          %s\n", zlibVersion());
-	printf("architecture  %s\n", ARCHITECTURE);
-	printf("compiler      %s, %s%s\n", COMPILER, OPTIMIZED, SANITIZED);
-	return EXIT_DONE;
+	buf__printf(&text, "sonde %s\n", SONDE_VERSION);
+	if (o->verbose)
+		add_details(&text);
+	return cli__print(&text) ? EXIT_RUN_FAILED : EXIT_DONE;
 }
 
 const struct cli_command command_version = {
