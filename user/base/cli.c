@@ -409,7 +409,7 @@ static int double_dash(struct parser *p)
 	return 0;
 }
 
-static int word(struct parser *p)
+static int next_word(struct parser *p)
 {
 	char *text = p->argv[p->at++];
 
@@ -494,7 +494,7 @@ int cli__parse(const struct cli_command *c, int argc, char **argv, void *options
 	if (!rest->argv)
 		return no_memory(&p);
 	while (p.at < argc && !err)
-		err = word(&p);
+		err = next_word(&p);
 	if (!err)
 		err = missing(&p);
 	return err;

@@ -79,7 +79,7 @@ static void roff_option(struct buf *out, const struct cli_option *o)
 		buf__puts(out, "; ");
 		roff(out, buf__text(&text), text.len);
 	}
-	buf__puts(out, ".\n");
+	buf__puts(out, out->len && out->data[out->len - 1] == '.' ? "\n" : ".\n");
 	buf__free(&text);
 }
 

@@ -16,8 +16,6 @@ ABSENT(command_offcpu, "offcpu");
 ABSENT(command_runq, "runq");
 ABSENT(command_wall, "wall");
 ABSENT(command_check, "check");
-ABSENT(command_convert, "convert");
-ABSENT(command_diff, "diff");
 
 const struct cli_command *const commands__all[] = {
 	&command_profile, &command_offcpu,  &command_runq, &command_wall,    &command_check,	&command_list,
