@@ -27,9 +27,9 @@ struct table_sink {
 };
 
 static const struct table_shape *const shapes[] = {
-	[SHAPE_VALUE] = &table_values,	       [SHAPE_FUNCTIONS] = &table_functions,
-	[SHAPE_STACKS] = &table_stacks,	       [SHAPE_HISTOGRAM] = &table_histograms,
-	[SHAPE_STATES] = &table_states,	       [SHAPE_RANKING] = &table_rankings,
+	[SHAPE_VALUE] = &table_values,	[SHAPE_FUNCTIONS] = &table_functions,
+	[SHAPE_STACKS] = &table_stacks, [SHAPE_HISTOGRAM] = &table_histograms,
+	[SHAPE_STATES] = &table_states, [SHAPE_RANKING] = &table_rankings,
 };
 
 static void forget_sections(struct table_sink *t)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables for people. The shape of a metric decides how it is drawn: one renderer per enum metric_shape, one view per
- * metric and interval. A view copies what it needs of a point; nothing of a point outlives the call.
+ * Tables for people. The shape of a metric decides how it is drawn: one renderer per enum metric_shape, one
+ * view per metric and interval. A view copies what it needs of a point; nothing of a point outlives the call.
  */
 #ifndef SONDE_SINK_TABLE_H
 #define SONDE_SINK_TABLE_H
@@ -13,8 +13,9 @@ struct table_view; /* what a renderer has gathered of one metric */
 
 struct table_shape {
 	struct table_view *(*open)(const struct metric *); /* NULL and errno */
-	int (*point)(struct table_view *, const struct point *); /* 0 or -errno; -EINVAL: wrong kind for the shape */
-	void (*draw)(struct table_view *, struct page *);	 /* a failed allocation shows in page->out.failed */
+	int (*point)(struct table_view *,
+		     const struct point *);		  /* 0 or -errno; -EINVAL: wrong kind for the shape */
+	void (*draw)(struct table_view *, struct page *); /* a failed allocation shows in page->out.failed */
 	void (*free)(struct table_view *);
 };
 
@@ -23,7 +24,8 @@ extern const struct table_shape table_values, table_functions, table_stacks, tab
 
 extern const struct sink_type sink_table;
 
-/* A table to a stream that stays the caller's, e.g. the top lines for stderr beside a file. NULL and errno. */
+/* A table to a stream that stays the caller's, e.g. the top lines for stderr beside a file. NULL and errno.
+ */
 struct sink *table_sink__to(FILE *out, const struct sink_options *options);
 
 #endif

@@ -81,7 +81,8 @@ static int count(struct table_view *v, const struct frame *frame, uint64_t value
 	return 0;
 }
 
-/* The code frames of the stack, root first; of a stack without code its marks, so that its weight has a name. */
+/* The code frames of the stack, root first; of a stack without code its marks, so that its weight has a name.
+ */
 static size_t lay_path(struct table_view *v, const struct sample *s)
 {
 	size_t n = 0;
@@ -153,7 +154,8 @@ static struct function_row *sorted(const struct table_view *v)
 	return rows;
 }
 
-/* Half of Wilson's 95 % interval of a share, in points of a percent: honest for few samples and for shares near 0. */
+/* Half of Wilson's 95 % interval of a share, in points of a percent: honest for few samples and for shares
+ * near 0. */
 static double half_width(double share, double samples)
 {
 	const double z = 1.959964;
@@ -167,9 +169,9 @@ static void percent(struct grid *g, uint64_t part, uint64_t whole)
 	buf__printf(grid__cell(g, INK_PLAIN), "%.1f%%", 100.0 * (double)part / (double)whole);
 }
 
-static void fill(const struct table_view *v, struct grid *g, const struct function_row *rows, size_t shown)
+static void fill(const struct table_view *v, struct grid *g, const struct function_row *rows, size_t n,
+		 size_t shown)
 {
-	size_t n = v->functions.count;
 	uint64_t rest = 0;
 
 	for (size_t i = 0; i < shown; i++) {
@@ -198,7 +200,7 @@ static void fill(const struct table_view *v, struct grid *g, const struct functi
 static void draw_rows(const struct table_view *v, struct page *p)
 {
 	struct function_row *rows = sorted(v);
-	size_t wanted = p->rows ? p->rows : ROWS_DEFAULT;
+	size_t wanted = p->rows ? p->rows : ROWS_DEFAULT, n = v->functions.count;
 	struct grid g = {0};
 	struct grid_column *c;
 
@@ -206,35 +208,22 @@ static void draw_rows(const struct table_view *v, struct page *p)
 	grid__column(&g, "total");
 	grid__column(&g, v->samples ? "±95%" : "")->drop = 2;
 	c = grid__column(&g, "function");
-	c->left = c->elastic = true;
+	c->left = true;
 	c->floor = 12;
 	c->limit = p->columns ? 0 : 48;
 	c = grid__column(&g, "object");
 	c->left = true;
 	c->drop = 1;
 	c->limit = 24;
+	while (rows && !p->rows && n && !rows[n - 1].self)
+		n--; /* mere callers are shown only to those who ask for more rows */
 	if (rows)
-		fill(v, &g, rows, wanted < v->functions.count ? wanted : v->functions.count);
+		fill(v, &g, rows, n, wanted < n ? wanted : n);
 	else
 		p->out.failed = true;
 	grid__draw(&g, p);
 	grid__free(&g);
 	free(rows);
-}
-
-/* How every thread starts, and says nothing. */
-static bool is_start(const char *name)
-{
-	static const char *const starts[] = {"_start",	     "__libc_start_main", "__libc_start_main_impl",
-					     "__libc_start_call_main", "clone",	  "clone3",
-					     "__clone3",     "__clone",		  "start_thread",
-					     "ret_from_fork_asm", "ret_from_fork", "kthread"};
-
-	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-		if (!strcmp(name, starts[i]))
-			return true;
-	}
-	return false;
 }
 
 static const struct flame_node *heaviest_child(const struct flame_node *node)
@@ -249,7 +238,8 @@ static const struct flame_node *heaviest_child(const struct flame_node *node)
 	return best;
 }
 
-/* The printable names of the hottest path, root first, each behind a NUL; a function that calls itself is one entry. */
+/* The printable names of the hottest path, root first, each behind a NUL; a function that calls itself is one
+ * entry. */
 static size_t hottest_path(const struct flame *f, struct buf *names)
 {
 	const struct flame_node *node = &f->root, *child;
@@ -261,7 +251,7 @@ static size_t hottest_path(const struct flame *f, struct buf *names)
 		if (node != &f->root && node->self > child->total)
 			break;
 		node = child;
-		if (!n && node->child && is_start(node->name))
+		if (!n && node->child && page__is_start(node->name))
 			continue;
 		if (last && !strcmp(last, node->name)) {
 			repeats++;
@@ -331,4 +321,5 @@ static void functions__draw(struct table_view *v, struct page *p)
 	draw_path(v, p);
 }
 
-const struct table_shape table_functions = {functions__open, functions__point, functions__draw, functions__free};
+const struct table_shape table_functions = {functions__open, functions__point, functions__draw,
+					    functions__free};

@@ -71,7 +71,7 @@ static void measure(struct grid *g)
 	}
 }
 
-/* What the shown columns take; `squeezed` counts the elastic one at its floor. A dropped column has width 0. */
+/* What the shown columns take; `squeezed` counts those that may shrink at their floor. Width 0: left out. */
 static size_t total_width(const struct grid *g, bool squeezed)
 {
 	size_t total = 0;
@@ -81,33 +81,46 @@ static size_t total_width(const struct grid *g, bool squeezed)
 
 		if (c->width)
 			total += (total ? GAP : 0) +
-				 (squeezed && c->elastic && c->floor < c->width ? c->floor : c->width);
+				 (squeezed && c->floor && c->floor < c->width ? c->floor : c->width);
 	}
 	return total;
 }
 
-static void fit(struct grid *g, size_t room)
+static void leave_out(struct grid *g, size_t room)
 {
-	struct grid_column *least, *elastic = NULL;
-	size_t over;
+	struct grid_column *least;
 
-	do {
+	while (total_width(g, true) > room) {
 		least = NULL;
 		for (size_t i = 0; i < g->columns; i++) {
 			struct grid_column *c = &g->column[i];
 
 			if (c->width && c->drop && (!least || c->drop >= least->drop))
 				least = c;
-			if (c->elastic)
-				elastic = c;
 		}
-		if (!least || total_width(g, true) <= room)
-			break;
+		if (!least)
+			return;
 		least->width = 0;
-	} while (true);
-	over = total_width(g, false) > room ? total_width(g, false) - room : 0;
-	if (elastic && over)
-		elastic->width = elastic->width > over + elastic->floor ? elastic->width - over : elastic->floor;
+	}
+}
+
+static void fit(struct grid *g, size_t room)
+{
+	struct grid_column *widest;
+
+	leave_out(g, room);
+	for (size_t total = total_width(g, false); total > room; total--) {
+		widest = NULL;
+		for (size_t i = 0; i < g->columns; i++) {
+			struct grid_column *c = &g->column[i];
+
+			if (c->floor && c->width > c->floor && (!widest || c->width > widest->width))
+				widest = c;
+		}
+		if (!widest)
+			return;
+		widest->width--;
+	}
 }
 
 void grid__clip(struct buf *out, const char *text, const char *boundary, size_t width)
@@ -132,7 +145,8 @@ void grid__clip(struct buf *out, const char *text, const char *boundary, size_t 
 	buf__free(&whole);
 }
 
-static void draw_cell(struct page *p, const struct grid_column *c, const char *text, enum ink ink, size_t *pending)
+static void draw_cell(struct page *p, const struct grid_column *c, const char *text, enum ink ink,
+		      size_t *pending)
 {
 	struct buf clipped = {0};
 	size_t width = text__width(text), pad;
@@ -171,8 +185,10 @@ static void draw_row(struct grid *g, struct page *p, size_t row)
 
 		if (!column.width)
 			continue;
-		if (!row)
+		if (!row) {
 			column.paint = NULL;
+			column.boundary = NULL;
+		}
 		draw_cell(p, &column, row ? cell_text(g, row - 1, i) : column.title,
 			  row ? g->cells[(row - 1) * g->columns + i].ink : title, &pending);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Aligned columns. Cells are filled row by row, then drawn at once: columns are as wide as what they hold, and on a
- * narrow page the least important ones go first, then the elastic one shrinks. Cells hold printable text.
+ * Aligned columns. Cells are filled row by row, then drawn at once: columns are as wide as what they hold,
+ * and on a narrow page the least important ones go, and those with a floor shrink, the widest first. Cells
+ * hold printable text.
  */
 #ifndef SONDE_SINK_TABLE_GRID_H
 #define SONDE_SINK_TABLE_GRID_H
@@ -11,11 +12,10 @@
 #define GRID_COLUMNS 40
 
 struct grid_column {
-	const char *title; /* must live as long as the grid; printable */
-	bool left;	   /* text; numbers are right-aligned */
-	bool elastic;	   /* shrinks to `floor`; at most one */
-	unsigned char drop; /* 0: never left out; larger ones go first */
-	unsigned floor;
+	const char *title;    /* must live as long as the grid; printable */
+	bool left;	      /* text; numbers are right-aligned */
+	unsigned char drop;   /* 0: never left out; larger ones go first */
+	unsigned floor;	      /* may shrink to this; 0: as wide as it is */
 	unsigned limit;	      /* widest, 0: none; on a page without truncation only the padding is limited */
 	enum ink title_ink;   /* INK_PLAIN: a title's usual ink */
 	const char *boundary; /* cut where this stands, e.g. " < ", rather than in a word */

@@ -9,9 +9,10 @@
 #include "sink/table.h"
 #include "sink/table_grid.h"
 
-#define ROWS_DEFAULT 10
-#define BAR_WIDEST   40
-#define DOUBLINGS    (1 + (HIST_SLOTS - HIST_INDEX_SHIFT + 7) / 8)
+#define ROWS_DEFAULT   10
+#define BAR_WIDEST     40
+#define EMPTY_ROWS_MAX 4 /* as many empty rows and more are one */
+#define DOUBLINGS      (1 + (HIST_SLOTS - HIST_INDEX_SHIFT + 7) / 8)
 
 static const struct {
 	const char *name;
@@ -66,7 +67,8 @@ static int add_row(struct table_view *v, const struct point *point)
 		v->capacity = capacity;
 	}
 	row = &v->rows[v->count];
-	*row = (struct hist_row){.who = point->who, .count = point->hist->count, .max = hist__max_ns(point->hist)};
+	*row = (struct hist_row){
+		.who = point->who, .count = point->hist->count, .max = hist__max_ns(point->hist)};
 	for (size_t i = 0; i < QUANTILES; i++)
 		row->quantile[i] = hist__quantile_ns(point->hist, quantiles[i].q);
 	for (size_t i = 0; i < 4; i++) {
@@ -127,6 +129,10 @@ static void write_bounds(const struct table_view *v, struct buf *out, unsigned d
 		lower = doubling ? hist__lower_ns(first_slot(doubling)) : 0;
 		upper = hist__upper_ns(last_slot(doubling));
 	}
+	if (!open_ended && !upper) {
+		buf__putc(out, '0');
+		return;
+	}
 	page__amount(out, v->metric->unit, lower);
 	if (open_ended) {
 		buf__puts(out, " and more");
@@ -134,6 +140,32 @@ static void write_bounds(const struct table_view *v, struct buf *out, unsigned d
 	}
 	buf__putc(out, '-');
 	page__amount(out, v->metric->unit, upper);
+}
+
+/* Rows from here on that are empty, up to the last one that is not. */
+static unsigned empty_rows(const struct hist *h, unsigned from, unsigned last)
+{
+	unsigned n = 0;
+
+	while (from + n < last && !doubling_count(h, from + n))
+		n++;
+	return n;
+}
+
+static void fill_bar(const struct table_view *v, struct grid *g, unsigned doubling, uint64_t most,
+		     size_t widest)
+{
+	uint64_t count = doubling_count(&v->all, doubling);
+	double letters = (double)widest * (double)count / (double)most;
+	struct buf *out;
+
+	write_bounds(v, grid__cell(g, INK_PLAIN), doubling);
+	units__count(grid__cell(g, INK_PLAIN), count);
+	out = grid__cell(g, INK_PALETTE + 3);
+	for (size_t n = (size_t)(letters + 0.5); n; n--)
+		buf__putc(out, '#');
+	if (count && letters < 0.5)
+		buf__putc(out, '.');
 }
 
 static void draw_bars(const struct table_view *v, struct page *p)
@@ -157,16 +189,12 @@ static void draw_bars(const struct table_view *v, struct page *p)
 	widest = page__room(p, 32);
 	widest = widest > BAR_WIDEST ? BAR_WIDEST : widest < 8 ? 8 : widest;
 	for (unsigned i = first; i <= last; i++) {
-		struct buf *out;
-
-		count = doubling_count(&v->all, i);
-		write_bounds(v, grid__cell(&g, INK_PLAIN), i);
-		units__count(grid__cell(&g, INK_PLAIN), count);
-		out = grid__cell(&g, INK_PALETTE + 3);
-		for (size_t n = (size_t)((double)widest * (double)count / (double)most + 0.5); n; n--)
-			buf__putc(out, '#');
-		if (count && (double)widest * (double)count < 0.5 * (double)most)
-			buf__putc(out, '.');
+		fill_bar(v, &g, i, most, widest);
+		if (empty_rows(&v->all, i + 1, last) < EMPTY_ROWS_MAX)
+			continue;
+		i += empty_rows(&v->all, i + 1, last);
+		grid__cell_text(&g, INK_DIM, "…");
+		grid__end_row(&g);
 	}
 	grid__draw(&g, p);
 	grid__free(&g);
@@ -240,12 +268,13 @@ static void draw_many(const struct table_view *v, struct page *p)
 	struct grid g = {0};
 	struct grid_column *c = grid__column(&g, "who");
 
-	c->left = c->elastic = true;
+	c->left = true;
 	c->floor = 12;
 	c->limit = p->columns ? 0 : 40;
 	grid__column(&g, "count");
 	for (size_t i = 0; i < 5; i++)
-		grid__column(&g, is_time ? (const char *const[]){"p50", "p90", "p99", "p99.9", "max"}[i] : "");
+		grid__column(&g,
+			     is_time ? (const char *const[]){"p50", "p90", "p99", "p99.9", "max"}[i] : "");
 	for (size_t i = 0; i < 5; i++)
 		g.column[2 + i].drop = (const unsigned char[]){0, 4, 0, 3, 2}[i];
 	if (shown > v->count)

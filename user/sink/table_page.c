@@ -38,7 +38,8 @@ size_t page__room(const struct page *p, size_t used)
 	return p->columns > used ? p->columns - used : 0;
 }
 
-/* Bytes of the longest beginning that ends behind a separator and fits; the whole text if no such beginning does. */
+/* Bytes of the longest beginning that ends behind a separator and fits; the whole text if no such beginning
+ * does. */
 static size_t fitting(const char *text, const char *separator, size_t room, struct buf *scratch)
 {
 	const char *end = text, *next;
@@ -141,4 +142,26 @@ void page__who(struct buf *out, const struct who *who)
 		buf__printf(out, len ? "[%u]" : "%u", who->tgid);
 	else if (!len && !who->tid && who->cgroup)
 		buf__printf(out, "cgroup %llu", (unsigned long long)who->cgroup);
+}
+
+bool page__is_start(const char *function)
+{
+	static const char *const starts[] = {"_start",
+					     "__libc_start_main",
+					     "__libc_start_main_impl",
+					     "__libc_start_call_main",
+					     "clone",
+					     "clone3",
+					     "__clone3",
+					     "__clone",
+					     "start_thread",
+					     "ret_from_fork_asm",
+					     "ret_from_fork",
+					     "kthread"};
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		if (!strcmp(function, starts[i]))
+			return true;
+	}
+	return false;
 }

@@ -80,10 +80,20 @@ static uint64_t hash_frames(const struct frame *frames, size_t count)
 /* How the kernel leaves the CPU, and how it wakes: the same in every stack. */
 static bool is_scheduler(const char *name)
 {
-	static const char *const words[] = {"__schedule", "schedule", "io_schedule", "preempt_schedule",
-					    "try_to_wake_up", "wake_up", "__wake_up", "default_wake_function",
-					    "autoremove_wake_function", "woken_wake_function", "ttwu_",
-					    "pollwake", "ep_poll_callback", "ep_autoremove_wake_function"};
+	static const char *const words[] = {"__schedule",
+					    "schedule",
+					    "io_schedule",
+					    "preempt_schedule",
+					    "try_to_wake_up",
+					    "wake_up",
+					    "__wake_up",
+					    "default_wake_function",
+					    "autoremove_wake_function",
+					    "woken_wake_function",
+					    "ttwu_",
+					    "pollwake",
+					    "ep_poll_callback",
+					    "ep_autoremove_wake_function"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (!strncmp(name, words[i], strlen(words[i])))
@@ -102,14 +112,16 @@ static bool has_user_frames(const struct frame *frames, size_t count)
 }
 
 /*
- * The frames that tell people where it waits, leaf first: the user's if there are any, else the kernel's without the
- * scheduler. At most `max`. Returns how many were written.
+ * The frames that tell people where it waits, leaf first: the user's if there are any, else the kernel's
+ * without the scheduler. At most `max`. Returns how many were written.
  */
 static size_t write_frames(struct buf *out, const struct frame *frames, size_t count, size_t max)
 {
 	bool user = has_user_frames(frames, count), leaf = true;
 	size_t n = 0;
 
+	while (count > 1 && frames[count - 1].kind != FRAME_MARK && page__is_start(frames[count - 1].name))
+		count--;
 	for (size_t i = 0; i < count && n < max; i++) {
 		const struct frame *f = &frames[i];
 
@@ -176,8 +188,9 @@ static int add_cells(struct table_view *v, struct stack_row *row, const struct h
 		if (!h->slot[slot])
 			continue;
 		if (v->cell_count == v->cell_capacity) {
-			cells = v->cell_count < UINT32_MAX / 2 ? reallocarray(v->cells, capacity, sizeof(*cells))
-							       : NULL;
+			cells = v->cell_count < UINT32_MAX / 2
+					? reallocarray(v->cells, capacity, sizeof(*cells))
+					: NULL;
 			if (!cells)
 				return -ENOMEM;
 			v->cells = cells;
@@ -192,7 +205,8 @@ static int add_cells(struct table_view *v, struct stack_row *row, const struct h
 	return 0;
 }
 
-static int describe(struct table_view *v, struct stack_row *row, const struct point *point, const char *reason)
+static int describe(struct table_view *v, struct stack_row *row, const struct point *point,
+		    const char *reason)
 {
 	const struct sample *s = &point->sample;
 
@@ -246,7 +260,8 @@ static bool is_idle(const struct stack_row *row)
 
 static int compare(const void *a, const void *b)
 {
-	const struct stack_row *x = *(const struct stack_row *const *)a, *y = *(const struct stack_row *const *)b;
+	const struct stack_row *x = *(const struct stack_row *const *)a,
+			       *y = *(const struct stack_row *const *)b;
 
 	if (is_idle(x) != is_idle(y))
 		return is_idle(x) - is_idle(y);
@@ -296,22 +311,28 @@ static void add_columns(const struct table_view *v, struct grid *g, const struct
 		grid__column(g, "p50")->drop = 4;
 		grid__column(g, "p99")->drop = 3;
 	}
-	if (has->reason)
-		grid__column(g, "reason")->left = true;
+	if (has->reason) {
+		c = grid__column(g, "reason");
+		c->left = true;
+		c->floor = 7;
+		c->limit = 16;
+	}
 	if (has->who) {
 		c = grid__column(g, "who");
 		c->left = true;
+		c->floor = 10;
 		c->limit = 24;
 	}
 	c = grid__column(g, "stack (leaf < caller)");
-	c->left = c->elastic = true;
-	c->floor = 20;
+	c->left = true;
+	c->floor = 24;
 	c->limit = truncate ? 0 : 60;
 	c->boundary = " < ";
 	if (has->waker) {
 		c = grid__column(g, "woken by");
 		c->left = true;
 		c->drop = 5;
+		c->floor = 10;
 		c->limit = WAKER_WIDTH;
 	}
 }

@@ -11,12 +11,12 @@
 #include "sink/table_grid.h"
 #include "sonde/abi.h"
 
-#define STATES_MAX	   32 /* further words share the last column */
-#define BAR		   20
-#define ROWS_DEFAULT	   10
-#define THREADS_OF_MANY	   4 /* rows of one process, if there are several and nobody asked for more */
-#define LABEL_WIDTH	   20
-#define REST		   "rest"
+#define STATES_MAX	32 /* further words share the last column */
+#define BAR		20
+#define ROWS_DEFAULT	10
+#define THREADS_OF_MANY 4 /* rows of one process, if there are several and nobody asked for more */
+#define LABEL_FLOOR	10
+#define REST		"rest"
 
 struct state {
 	const char *word; /* interned, printable */
@@ -40,7 +40,8 @@ struct thread_key {
 
 struct thread {
 	struct who who;
-	uint64_t busy, process_busy; /* without idle time, of the thread and of its process; set before drawing */
+	uint64_t busy,
+		process_busy; /* without idle time, of the thread and of its process; set before drawing */
 	uint64_t ns[STATES_MAX];
 };
 
@@ -197,11 +198,13 @@ static void share_columns(const struct table_view *v, struct state *const *order
 				least = order[i];
 		}
 		if (width <= room || own <= 1)
-			return;
+			break;
 		least->shared = true;
 		rest += least->total;
 		own--;
 	}
+	for (size_t i = 0; i < n && rest; i++)
+		order[i]->shared |= !strcmp(order[i]->raw, REST);
 }
 
 static void lay_columns(struct table_view *v, size_t room)
@@ -306,7 +309,8 @@ static void add_up(uint64_t *sum, const struct thread *const *threads, size_t co
 	}
 }
 
-static void fill_sum(const struct table_view *v, struct grid *g, const struct thread *const *threads, size_t count)
+static void fill_sum(const struct table_view *v, struct grid *g, const struct thread *const *threads,
+		     size_t count)
 {
 	uint64_t sum[STATES_MAX];
 
@@ -314,7 +318,8 @@ static void fill_sum(const struct table_view *v, struct grid *g, const struct th
 	fill_cells(v, g, sum);
 }
 
-static void fill_thread(const struct table_view *v, struct grid *g, const struct thread *t, const char *indent)
+static void fill_thread(const struct table_view *v, struct grid *g, const struct thread *t,
+			const char *indent)
 {
 	struct buf *out = grid__cell(g, INK_PLAIN);
 
@@ -334,7 +339,8 @@ static void more(struct grid *g, const char *indent, size_t count, const char *w
 static void fill_threads(const struct table_view *v, struct grid *g, const struct thread *const *threads,
 			 size_t count, size_t rows, const char *indent)
 {
-	size_t shown = count <= rows + 1 ? count : rows; /* a row for one more thread can as well be that thread */
+	size_t shown =
+		count <= rows + 1 ? count : rows; /* a row for one more thread can as well be that thread */
 
 	for (size_t i = 0; i < shown; i++)
 		fill_thread(v, g, threads[i], indent);
@@ -468,12 +474,13 @@ static void draw_legend(const struct table_view *v, struct page *p)
 	buf__free(&line);
 }
 
-static struct grid_column *add_columns(struct table_view *v, struct grid *g, const char *first, bool truncate)
+static struct grid_column *add_columns(struct table_view *v, struct grid *g, const char *first)
 {
 	struct grid_column *c = grid__column(g, first);
 
 	c->left = true;
-	c->limit = LABEL_WIDTH + (truncate ? 0 : 10);
+	c->floor = LABEL_FLOOR;
+	c->limit = 30;
 	for (size_t i = 0; i < v->column_count; i++) {
 		c = grid__column(g, v->columns[i].word);
 		c->title_ink = v->columns[i].ink;
@@ -498,9 +505,9 @@ static void states__draw(struct table_view *v, struct page *p)
 		p->out.failed = true;
 		return;
 	}
-	lay_columns(v, page__room(p, LABEL_WIDTH));
+	lay_columns(v, page__room(p, LABEL_FLOOR));
 	if (v->column_count) {
-		bar = add_columns(v, &g, processes > 1 ? "process" : "tid", p->columns != 0);
+		bar = add_columns(v, &g, processes > 1 ? "process" : "tid");
 		if (processes > 1)
 			fill_processes(v, &g, rows, v->threads.count, processes, p->rows);
 		else

@@ -31,7 +31,6 @@ static struct table_view *values__open(const struct metric *metric)
 	v->metric = metric;
 	for (int i = 0; i < 3; i++)
 		grid__column(&v->grid, "")->left = i < 2;
-	v->grid.column[0].elastic = true;
 	v->grid.column[0].floor = 12;
 	return v;
 }
