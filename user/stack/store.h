@@ -7,6 +7,7 @@
 #ifndef SONDE_STACK_STORE_H
 #define SONDE_STACK_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,14 +18,22 @@ struct stacks;
 
 struct stacks_options {
 	bool kernel_only, user_only; /* -K, -U */
-	size_t memory_limit_bytes;   /* of stored stacks; beyond it stacks are refused and counted */
-	const char *debug_directory; /* "/usr/lib/debug" */
+	size_t memory_limit_bytes; /* of stored stacks; beyond it stacks are refused and counted; 0: no limit
+				    */
+	const char *debug_directory; /* "/usr/lib/debug"; valid as long as the store */
+	/*
+	 * The PID in our PID namespace of a process that the kernel counts as `tgid`, or 0: it has none.
+	 * NULL: they are the same.
+	 */
+	int (*local_pid)(void *data, uint32_t tgid);
+	void *local_pid_data;
 };
 
 struct stacks_counts {
 	uint64_t stored, duplicate, refused, malformed;
 	uint64_t processes, processes_gone; /* gone: its maps could not be read any more */
-	uint64_t files, files_failed;
+	uint64_t files, files_failed;	    /* failed: could not be opened, or is no sound ELF file */
+	uint64_t incomplete;		    /* of the resolved ones */
 };
 
 struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
@@ -39,10 +48,20 @@ int stacks__add(struct stacks *, const struct stack_record *, size_t size);
 void stacks__forget_process(struct stacks *, uint32_t tgid);
 /*
  * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and
- * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -errno.
+ * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -errno;
+ * -EPERM, once: all is named but the kernel's functions, whose addresses it hides (kernel.kptr_restrict, or
+ * no CAP_SYSLOG).
  */
 int stacks__resolve(struct stacks *);
 
+/*
+ * Frames are named so: "name" where a symbol is right; "libc.so.6+0x8b3f1" (the file's virtual address) where
+ * none is;
+ * "[jit]+0x7f..." for anonymous code that no perf map names; "[vdso]+0x...", "[vsyscall]", "[uprobes]";
+ * "[unknown]+0x..." where nothing is mapped; "[unknown: process gone]" where the mappings could not be read
+ * any more; "[unknown]" in the kernel. What a walk found behind the start of a thread is no frame and left
+ * out.
+ */
 struct stack_view {
 	struct who who; /* comm: of the thread; tid: the one seen first */
 	const char *leader_comm;

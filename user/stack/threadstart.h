@@ -15,8 +15,8 @@
 enum symbol_start threadstart__by_name(const char *name);
 
 /*
- * Marks the lookups (names found as far as possible) that lie in a file's start code but are not named so. path: as the
- * target names the file, or NULL.
+ * Marks the lookups (names found as far as possible) that lie in a file's start code but are not named so.
+ * path: as the target names the file, or NULL.
  */
 void threadstart__mark(const struct elf_file *f, const char *path, struct lookup *l, size_t count);
 

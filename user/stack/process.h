@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The image of a process: which files stand where in its memory. Everything is reached through one descriptor
+ * of its /proc directory, which never leads to another process, even if the PID is used again.
+ */
+#ifndef SONDE_STACK_PROCESS_H
+#define SONDE_STACK_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/table.h"
+#include "stack/maps.h"
+
+/* Which program of which process. No padding: a table key. */
+struct process_key {
+	uint64_t start_boot_ns, exec_id;
+	uint64_t tgid; /* as the kernel counts, in the initial PID namespace */
+};
+
+struct mapping {
+	uint64_t start, end, offset, inode;
+	uint32_t major, minor;
+	enum map_kind kind;
+	uint32_t source;  /* the store's: what names its addresses; 0: not looked for yet */
+	const char *path; /* interned */
+};
+
+struct process {
+	struct process_key key;
+	uint64_t stack_start; /* mm->start_stack, which differs from one program to the next; 0: unknown */
+	pid_t local_pid;      /* in the PID namespace of /proc; 0: it has none there */
+	struct mapping *mappings; /* executable ones, ascending; owned */
+	size_t count;
+	uint64_t read_at_ns; /* CLOCK_MONOTONIC; 0: never */
+	uint64_t exe_device, exe_inode;
+	uint32_t jit_source; /* of the store; 0: none */
+	bool gone;	     /* it could not be read when it was first seen */
+	bool stale, used;    /* re-read before the next use; used since the last resolve */
+};
+
+/*
+ * Descriptor (O_PATH) of its directory in /proc, proven to be the one that was recorded: start time and stack
+ * agree. -ESRCH: it is gone, or is another program by now.
+ */
+int process__open(const struct process *p);
+/* Reads the executable mappings. 0, -ESRCH or -ENOMEM; on an error the old ones stay. */
+int process__read(struct process *p, int dir, struct strings *strings);
+const struct mapping *process__find(const struct process *p, uint64_t address); /* NULL: nothing is there */
+/* The mapped file, as the process sees it: a path descriptor (safefile.h) and what it is, or -errno. */
+struct stat;
+int process__locate(const struct mapping *m, int dir, struct stat *st);
+void process__free_mappings(struct process *p);
+
+/* What finds the perf map of a process, even after its end. */
+struct perf_map_owner {
+	pid_t pid; /* in its own PID namespace */
+	uid_t uid, euid;
+	bool own_root; /* it shares our root directory */
+	uint64_t start_boot_ns;
+};
+int perf_map_owner__read(struct perf_map_owner *o, const struct process *p, int dir); /* 0 or -errno */
+/*
+ * Opens its /tmp/perf-PID.map in its root (dir), or, when it has ended (dir < 0) in ours if that was the
+ * same. -EPERM: not its own file. -ESTALE: older than the process. Other -errno.
+ */
+int perf_map_owner__open(const struct perf_map_owner *o, int dir);
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stack/store_private.h"
+
+/* Names that somebody has to find, and the answers of one batch. */
+struct questions {
+	struct name_key *keys;
+	size_t count, capacity;
+	uint64_t *addresses;
+	struct symbol *symbols;
+};
+
+static int ask(struct questions *q, const struct name_key *key)
+{
+	size_t capacity = q->capacity ? 2 * q->capacity : 256;
+	struct name_key *grown;
+
+	if (q->count == q->capacity) {
+		grown = reallocarray(q->keys, capacity, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		q->keys = grown;
+		q->capacity = capacity;
+	}
+	q->keys[q->count++] = *key;
+	return 0;
+}
+
+static struct name_key key_of(const struct location *l)
+{
+	return (struct name_key){.address = l->address, .source = l->source, .exact = l->exact};
+}
+
+static int collect(struct stacks *s, struct questions *q)
+{
+	struct name_key key;
+	struct name *name;
+	bool is_new;
+	int err = 0;
+
+	for (size_t i = 0; i < s->pending_count; i++) {
+		const struct stack *stack = s->pending[i];
+
+		for (size_t j = 0; j < stack->count && !err; j++) {
+			if (stack->pending[j].source == SOURCE_NONE)
+				continue;
+			key = key_of(&stack->pending[j]);
+			name = table__add(&s->names, &key, &is_new);
+			if (!name)
+				err = -ENOMEM;
+			else if (is_new || name->provisional)
+				err = ask(q, &key);
+			if (name)
+				name->provisional = false;
+		}
+	}
+	return err;
+}
+
+static int by_source(const void *a, const void *b)
+{
+	const struct name_key *x = a, *y = b;
+
+	if (x->source != y->source)
+		return x->source < y->source ? -1 : 1;
+	return x->address < y->address ? -1 : x->address > y->address;
+}
+
+/* What the symbolizer is asked about a source: descriptors that are open during the request only. */
+struct access {
+	struct symbol_request request;
+	int dir, perf_map;
+	char root[48];
+};
+
+static int open_access(struct stacks *s, struct access *a, struct source *source)
+{
+	*a = (struct access){.dir = -1, .perf_map = -1};
+	a->request = (struct symbol_request){
+		.source = source->kind,
+		.fd = source->fd,
+		.debug_directory = s->options.debug_directory,
+		.path = source->path,
+	};
+	if (source->kind == SYMBOLS_ELF && source->fd < 0)
+		return -ESRCH;
+	if (source->kind == SYMBOLS_KERNEL && s->kernel_hidden)
+		return -EPERM;
+	if (!source->process)
+		return 0;
+	a->dir = process__open(source->process);
+	if (a->dir >= 0) {
+		snprintf(a->root, sizeof(a->root), "/proc/self/fd/%d/root", a->dir);
+		a->request.debug_root = a->root;
+	}
+	if (source->kind != SYMBOLS_PERF_MAP)
+		return 0;
+	a->perf_map = source->failed ? -ESRCH : perf_map_owner__open(&source->owner, a->dir);
+	a->request.fd = a->perf_map;
+	return a->perf_map < 0 ? a->perf_map : 0;
+}
+
+static void close_access(struct access *a)
+{
+	if (a->dir >= 0)
+		close(a->dir);
+	if (a->perf_map >= 0)
+		close(a->perf_map);
+}
+
+/* The object of a kernel frame is its module. */
+static const char *object_of(struct stacks *s, const struct source *source, const struct symbol *symbol)
+{
+	char text[80];
+	int n;
+
+	if (!symbol->module)
+		return source->object;
+	n = snprintf(text, sizeof(text), "[%s]", symbol->module);
+	return strings__add(&s->strings, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static const char *text_of(struct stacks *s, const struct source *source, const struct symbol *symbol,
+			   const struct name_key *key)
+{
+	char text[600];
+	int n;
+
+	if (symbol->name)
+		return symbol->name;
+	/* No address of the kernel leaves through us. */
+	if (source->kind == SYMBOLS_KERNEL)
+		return "[unknown]";
+	n = snprintf(text, sizeof(text), "%.500s+0x%" PRIx64, source->object, symbol->address + !key->exact);
+	return strings__add(&s->strings, text, (size_t)n);
+}
+
+static int keep_answers(struct stacks *s, const struct source *source, const struct name_key *keys,
+			size_t count, const struct symbol *symbols, bool provisional)
+{
+	struct name *name;
+
+	for (size_t i = 0; i < count; i++) {
+		name = table__find(&s->names, &keys[i]);
+		name->text = text_of(s, source, &symbols[i], &keys[i]);
+		name->object = object_of(s, source, &symbols[i]);
+		name->start = symbols[i].start;
+		name->provisional = provisional && !symbols[i].name;
+		if (!name->text || !name->object)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* One batch: the questions to one source. A source that fails leaves its frames without names, nothing more.
+ */
+static int answer(struct stacks *s, struct questions *q, const struct name_key *keys, size_t count)
+{
+	struct source *source = &s->sources[keys->source];
+	struct access a;
+	int err = open_access(s, &a, source);
+
+	for (size_t i = 0; i < count; i++) {
+		/* A return address stands behind its call: that one belongs to the caller for certain. */
+		q->addresses[i] = keys[i].address - !keys[i].exact;
+		q->symbols[i] = (struct symbol){.address = q->addresses[i]};
+	}
+	a.request.count = count;
+	a.request.addresses = q->addresses;
+	if (!err)
+		err = symbolizer__resolve(s->symbolizer, &a.request, q->symbols);
+	close_access(&a);
+	if (err && err != -ESRCH && source->kind == SYMBOLS_ELF && !source->failed) {
+		source->failed = true;
+		s->counts.files_failed++;
+	}
+	if (keep_answers(s, source, keys, count, q->symbols,
+			 err == -ESRCH || source->kind == SYMBOLS_PERF_MAP))
+		return -ENOMEM;
+	return source->kind == SYMBOLS_KERNEL && err == -EPERM ? err : 0;
+}
+
+static int answer_all(struct stacks *s, struct questions *q)
+{
+	size_t end;
+	int err = 0, hidden = 0;
+
+	q->addresses = calloc(q->count + 1, sizeof(*q->addresses));
+	q->symbols = calloc(q->count + 1, sizeof(*q->symbols));
+	if (!q->addresses || !q->symbols)
+		return -ENOMEM;
+	if (q->count)
+		qsort(q->keys, q->count, sizeof(*q->keys), by_source);
+	for (size_t i = 0; i < q->count && err != -ENOMEM; i = end) {
+		for (end = i + 1; end < q->count && q->keys[end].source == q->keys[i].source; end++)
+			;
+		err = answer(s, q, q->keys + i, end - i);
+		if (err == -EPERM && !s->kernel_hidden) {
+			s->kernel_hidden = true;
+			hidden = -EPERM;
+		}
+	}
+	return err == -ENOMEM ? err : hidden;
+}
+
+/* Where the user part of a stack reaches the start of its thread. */
+struct walk_end {
+	size_t count; /* frames up to the start */
+	bool complete;
+};
+
+static struct walk_end name_frames(struct stacks *s, struct stack *stack)
+{
+	struct walk_end end = {.count = stack->count};
+	enum symbol_start last = SYMBOL_NO_START;
+	const struct name *name;
+	struct name_key key;
+
+	for (size_t i = 0; i < stack->count; i++) {
+		struct frame *frame = &stack->frames[i];
+		const struct location *l = &stack->pending[i];
+
+		key = key_of(l);
+		name = l->source == SOURCE_NONE ? NULL : table__find(&s->names, &key);
+		frame->kind = (enum frame_kind)l->kind;
+		if (name && name->text) {
+			frame->name = name->text;
+			frame->object = name->object;
+		}
+		last = i >= stack->kernel_count && name ? name->start : SYMBOL_NO_START;
+		/* Start functions call each other; what follows the last of them was found on a stack that
+		 * has ended. */
+		if (end.complete && last == SYMBOL_NO_START)
+			break;
+		if (last == SYMBOL_START)
+			end.complete = true;
+		if (end.complete)
+			end.count = i + 1;
+	}
+	end.complete |= last == SYMBOL_START_IF_LAST;
+	return end;
+}
+
+static const char *const reasons[STACK_END_COUNT] = {
+	[STACK_COMPLETE] = NULL,
+	[STACK_NO_FRAME_PTR] = "no frame pointers",
+	[STACK_DEPTH_LIMIT] = "depth limit",
+	[STACK_FAULT] = "unreadable",
+	[STACK_NOT_CAPTURED] = "not captured",
+};
+static const char *const marks[STACK_END_COUNT] = {
+	[STACK_NO_FRAME_PTR] = "[incomplete: no frame pointers]",
+	[STACK_DEPTH_LIMIT] = "[incomplete: depth limit]",
+	[STACK_FAULT] = "[incomplete: unreadable]",
+	[STACK_NOT_CAPTURED] = "[incomplete: not captured]",
+};
+
+static void add_mark(struct stack *stack, const char *text)
+{
+	stack->frames[stack->count++] = (struct frame){.name = text, .object = "", .kind = FRAME_MARK};
+}
+
+static void finish(struct stacks *s, struct stack *stack)
+{
+	struct walk_end end = name_frames(s, stack);
+
+	stack->count = (uint16_t)end.count;
+	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
+	free(stack->pending);
+	stack->pending = NULL;
+	if (stack->flags & STACK_FLAG_HARDIRQ)
+		add_mark(stack, "[irq]");
+	else if (stack->flags & STACK_FLAG_SOFTIRQ)
+		add_mark(stack, "[softirq]");
+	else if (!end.complete && stack->end != STACK_COMPLETE && !s->options.kernel_only &&
+		 !(stack->flags & STACK_FLAG_KTHREAD)) {
+		stack->incomplete = reasons[stack->end];
+		if (stack->user_count)
+			stack->stopped_in = stack->frames[stack->count - 1].object;
+		add_mark(stack, marks[stack->end]);
+		s->counts.incomplete++;
+	}
+}
+
+/* Images of processes that were not seen in this interval: read again if they come back. */
+static void drop_unused_images(struct stacks *s)
+{
+	size_t i = 0;
+	const void *key;
+	void *value;
+
+	while (table__next(&s->processes, &i, &key, &value)) {
+		struct process *p = *(struct process **)value;
+
+		if (!p->used && !p->gone) {
+			process__free_mappings(p);
+			p->stale = true;
+		}
+		p->used = false;
+	}
+}
+
+int stacks__resolve(struct stacks *s)
+{
+	struct questions q = {0};
+	int err = collect(s, &q);
+
+	if (!err)
+		err = answer_all(s, &q);
+	/* Also after an error: a stack without names is better than none. */
+	for (size_t i = 0; i < s->pending_count; i++)
+		finish(s, s->pending[i]);
+	s->pending_count = 0;
+	drop_unused_images(s);
+	source__close_files(s);
+	free(q.keys);
+	free(q.addresses);
+	free(q.symbols);
+	return err;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <elf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "stack/store_private.h"
+#include "stack/vdso.h"
+
+#define REREAD_INTERVAL_NS 10000000ULL	/* of one process's mappings, for addresses that are in none */
+#define LOW_ADDRESSES	   (1ULL << 32) /* a 32-bit process has another vdso than we */
+#define UNBOUND		   0u
+#define UNOPENED	   UINT32_MAX /* the mapping's file cannot be had */
+
+static int add_source(struct stacks *s, const struct source *new, uint32_t *index)
+{
+	size_t capacity = s->source_capacity ? 2 * s->source_capacity : 32;
+	struct source *grown;
+
+	if (s->source_count == s->source_capacity) {
+		grown = reallocarray(s->sources, capacity, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		s->sources = grown;
+		s->source_capacity = capacity;
+	}
+	*index = (uint32_t)s->source_count;
+	s->sources[s->source_count++] = *new;
+	return 0;
+}
+
+int source__init(struct stacks *s)
+{
+	const struct source first[SOURCE_FIRST_FREE] = {
+		[SOURCE_NONE] = {.fd = -1, .object = ""},
+		[SOURCE_KERNEL] = {.kind = SYMBOLS_KERNEL, .fd = -1, .object = "[kernel]"},
+		[SOURCE_VDSO] = {.kind = SYMBOLS_VDSO, .fd = -1, .object = "[vdso]"},
+	};
+	uint32_t index;
+	int err = 0;
+
+	s->vdso_size = vdso__size();
+	for (size_t i = 0; i < SOURCE_FIRST_FREE && !err; i++)
+		err = add_source(s, &first[i], &index);
+	return err;
+}
+
+static void close_file(struct stacks *s, struct source *source)
+{
+	if (source->fd < 0)
+		return;
+	close(source->fd);
+	source->fd = -1;
+	s->open_files--;
+}
+
+void source__close_files(struct stacks *s)
+{
+	for (size_t i = 0; i < s->source_count; i++)
+		close_file(s, &s->sources[i]);
+}
+
+void source__free(struct stacks *s)
+{
+	source__close_files(s);
+	free(s->sources);
+}
+
+static int name_frame(struct stacks *s, struct frame *frame, struct location *l, const char *object,
+		      const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The frame gets a name that no symbol table can better. */
+static int name_frame(struct stacks *s, struct frame *frame, struct location *l, const char *object,
+		      const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	l->source = SOURCE_NONE;
+	frame->object = object;
+	frame->name = strings__add(&s->strings, text, n < (int)sizeof(text) ? (size_t)n : sizeof(text) - 1);
+	return frame->name ? 0 : -ENOMEM;
+}
+
+static bool is_elf(int fd)
+{
+	char magic[SELFMAG];
+
+	return safefile__read_at(fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+	       !memcmp(magic, ELFMAG, SELFMAG);
+}
+
+static int open_source(struct stacks *s, struct source *source, struct process *p, int path_fd)
+{
+	int fd = safefile__reopen(path_fd);
+
+	if (fd < 0)
+		return fd;
+	source->fd = fd;
+	source->process = p;
+	s->open_files++;
+	return 0;
+}
+
+static int new_file_source(struct stacks *s, struct process *p, const struct mapping *m,
+			   const struct file_key *key, int path_fd, uint32_t *index)
+{
+	struct source source = {.kind = SYMBOLS_ELF, .path = m->path, .key = *key, .fd = -1};
+	size_t len;
+	const char *base = maps__base_name(m->path, &len);
+	uint32_t *slot;
+	int err;
+
+	source.object = strings__add(&s->strings, base, len);
+	if (!source.object)
+		return -ENOMEM;
+	err = open_source(s, &source, p, path_fd);
+	if (err)
+		return err;
+	source.is_elf = is_elf(source.fd);
+	if (!source.is_elf)
+		close_file(s, &source);
+	slot = table__add(&s->files, key, NULL);
+	err = slot ? add_source(s, &source, index) : -ENOMEM;
+	if (err) {
+		close_file(s, &source);
+		return err;
+	}
+	*slot = *index;
+	s->counts.files++;
+	return 0;
+}
+
+/* Finds the source of a mapped file by what the file is, not by how it is called, and opens it if `need_fd`.
+ */
+static int file_source(struct stacks *s, struct process *p, struct mapping *m, bool need_fd)
+{
+	struct file_key key;
+	struct stat st;
+	uint32_t *known;
+	int dir, path_fd, err = 0;
+
+	dir = process__open(p);
+	if (dir < 0)
+		return dir;
+	path_fd = process__locate(m, dir, &st);
+	close(dir);
+	if (path_fd < 0)
+		return path_fd;
+	file_key__from_stat(&key, &st);
+	known = table__find(&s->files, &key);
+	if (known) {
+		m->source = *known;
+		if (need_fd && s->sources[*known].fd < 0)
+			err = open_source(s, &s->sources[*known], p, path_fd);
+	} else {
+		err = new_file_source(s, p, m, &key, path_fd, &m->source);
+	}
+	close(path_fd);
+	return err;
+}
+
+static bool is_named(const struct stacks *s, const struct location *l)
+{
+	const struct name_key key = {.address = l->address, .source = l->source, .exact = l->exact};
+
+	const struct name *name = table__find(&s->names, &key);
+
+	return name && !name->provisional;
+}
+
+/* Code without a file belongs to the process: its perf map may name it. */
+static int bind_jit(struct stacks *s, struct process *p, struct frame *frame, struct location *l)
+{
+	struct source source = {.kind = SYMBOLS_PERF_MAP, .fd = -1, .process = p, .object = "[jit]"};
+	int dir, err;
+
+	if (!p->jit_source) {
+		dir = process__open(p);
+		source.failed = dir < 0 || perf_map_owner__read(&source.owner, p, dir);
+		if (dir >= 0)
+			close(dir);
+		err = add_source(s, &source, &p->jit_source);
+		if (err)
+			return err;
+	}
+	l->source = p->jit_source;
+	l->address = frame->address;
+	l->kind = FRAME_JIT;
+	return 0;
+}
+
+static void set_file_kind(const struct stacks *s, const struct process *p, struct location *l)
+{
+	const struct file_key *key = &s->sources[l->source].key;
+
+	l->kind = key->device == p->exe_device && key->inode == p->exe_inode ? FRAME_USER : FRAME_LIBRARY;
+}
+
+/* Without the file its segments are not known, nor so its virtual addresses: the offset in the file has to
+ * do. */
+static int name_unopened(struct stacks *s, const struct mapping *m, struct frame *frame, struct location *l)
+{
+	size_t len;
+	const char *base = maps__base_name(m->path, &len);
+	const char *object = strings__add(&s->strings, base, len);
+
+	l->kind = FRAME_LIBRARY;
+	return object ? name_frame(s, frame, l, object, "%.400s+0x%" PRIx64, object, l->address) : -ENOMEM;
+}
+
+static int bind_file(struct stacks *s, struct process *p, struct mapping *m, struct frame *frame,
+		     struct location *l)
+{
+	int err = 0;
+
+	l->address = frame->address - m->start + m->offset;
+	if (m->source == UNBOUND)
+		err = file_source(s, p, m, true);
+	if (err == -ENOMEM)
+		return err;
+	if (err) {
+		m->source = UNOPENED;
+		s->counts.files_failed++;
+	}
+	if (m->source == UNOPENED)
+		return name_unopened(s, m, frame, l);
+	if (!s->sources[m->source].is_elf)
+		return bind_jit(s, p, frame, l);
+	l->source = m->source;
+	set_file_kind(s, p, l);
+	/* Closed since: named from what is known, or opened again while the process lives. */
+	if (s->sources[l->source].fd < 0 && !is_named(s, l))
+		err = file_source(s, p, m, true);
+	return err == -ENOMEM ? err : 0;
+}
+
+static int bind_vdso(struct stacks *s, struct process *p, struct mapping *m, struct frame *frame,
+		     struct location *l)
+{
+	(void)p;
+	l->kind = FRAME_LIBRARY;
+	l->source = SOURCE_VDSO;
+	l->address = frame->address - m->start;
+	if (m->start < LOW_ADDRESSES || m->end - m->start != s->vdso_size)
+		return name_frame(s, frame, l, "[vdso]", "[vdso]+0x%" PRIx64, l->address);
+	return 0;
+}
+
+static int bind_anon(struct stacks *s, struct process *p, struct mapping *m, struct frame *frame,
+		     struct location *l)
+{
+	(void)m;
+	return bind_jit(s, p, frame, l);
+}
+
+static int bind_special(struct stacks *s, struct process *p, struct mapping *m, struct frame *frame,
+			struct location *l)
+{
+	(void)p;
+	l->kind = FRAME_LIBRARY;
+	return name_frame(s, frame, l, m->path, "%s", m->path);
+}
+
+static int (*const binders[])(struct stacks *, struct process *, struct mapping *, struct frame *,
+			      struct location *) = {
+	[MAPPED_FILE] = bind_file,	  [MAPPED_ANON] = bind_anon,	   [MAPPED_VDSO] = bind_vdso,
+	[MAPPED_VSYSCALL] = bind_special, [MAPPED_UPROBES] = bind_special,
+};
+
+/* After dlopen and for new code: the mappings as they are now, not too often. */
+static void reread(struct stacks *s, struct process *p)
+{
+	int dir;
+
+	if (!p->stale && units__now_ns() - p->read_at_ns < REREAD_INTERVAL_NS)
+		return;
+	dir = process__open(p);
+	if (dir < 0)
+		return;
+	if (process__read(p, dir, &s->strings))
+		p->read_at_ns = units__now_ns();
+	close(dir);
+}
+
+int source__bind(struct stacks *s, struct process *p, struct frame *frame, struct location *l)
+{
+	const struct mapping *m;
+
+	l->kind = FRAME_USER;
+	if (p->stale && !p->gone)
+		reread(s, p);
+	if (!p->count)
+		return name_frame(s, frame, l, "[unknown]", "[unknown: process gone]");
+	m = process__find(p, frame->address);
+	if (!m) {
+		reread(s, p);
+		m = process__find(p, frame->address);
+	}
+	if (!m)
+		return name_frame(s, frame, l, "[unknown]", "[unknown]+0x%" PRIx64, frame->address);
+	return binders[m->kind](s, p, (struct mapping *)m, frame, l);
+}

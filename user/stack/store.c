@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stack/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stack/store_private.h"
+
+struct stacks *stacks__new(const struct stacks_options *options)
+{
+	struct stacks *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->options = *options;
+	strings__init(&s->strings);
+	table__init(&s->stacks, sizeof(uint64_t), sizeof(struct stack *));
+	table__init(&s->processes, sizeof(struct process_key), sizeof(struct process *));
+	table__init(&s->files, sizeof(struct file_key), sizeof(uint32_t));
+	table__init(&s->names, sizeof(struct name_key), sizeof(struct name));
+	s->symbolizer = symbolizer__new();
+	if (s->symbolizer && !source__init(s))
+		return s;
+	stacks__free(s);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void free_stack(struct stack *stack)
+{
+	free(stack->pending);
+	free(stack);
+}
+
+void stacks__free(struct stacks *s)
+{
+	size_t i = 0;
+	const void *key;
+	void *value;
+
+	if (!s)
+		return;
+	while (table__next(&s->stacks, &i, &key, &value))
+		free_stack(*(struct stack **)value);
+	i = 0;
+	while (table__next(&s->processes, &i, &key, &value)) {
+		process__free_mappings(*(struct process **)value);
+		free(*(struct process **)value);
+	}
+	source__free(s);
+	table__free(&s->stacks);
+	table__free(&s->processes);
+	table__free(&s->files);
+	table__free(&s->names);
+	strings__free(&s->strings);
+	symbolizer__free(s->symbolizer);
+	free(s->pending);
+	free(s);
+}
+
+static bool is_sound(const struct stack_record *r, size_t size)
+{
+	size_t frames;
+
+	if (size < sizeof(*r) || r->type != RECORD_STACK || r->end >= STACK_END_COUNT)
+		return false;
+	frames = (size_t)r->kernel_frames + r->user_frames;
+	return frames <= STACK_DEPTH_MAX && size - sizeof(*r) >= frames * sizeof(r->frames[0]);
+}
+
+/* The record's process, its mappings read at first sight. NULL: no memory. */
+static struct process *find_process(struct stacks *s, const struct stack_record *r)
+{
+	const struct process_key key = {
+		.start_boot_ns = r->start_boot_ns, .exec_id = r->exec_id, .tgid = r->tgid};
+	struct process **slot = table__add(&s->processes, &key, NULL), *p;
+	int dir;
+
+	if (!slot)
+		return NULL;
+	if (*slot)
+		return *slot;
+	p = calloc(1, sizeof(*p));
+	if (!p) {
+		table__remove(&s->processes, &key);
+		return NULL;
+	}
+	*slot = p;
+	p->key = key;
+	p->stack_start = r->stack_start;
+	p->local_pid = s->options.local_pid ? s->options.local_pid(s->options.local_pid_data, r->tgid)
+					    : (pid_t)r->tgid;
+	dir = process__open(p);
+	p->gone = dir < 0 || process__read(p, dir, &s->strings);
+	if (dir >= 0)
+		close(dir);
+	s->counts.processes++;
+	s->counts.processes_gone += p->gone;
+	return p;
+}
+
+static bool has_user_frames(const struct stacks *s, const struct stack_record *r)
+{
+	const uint32_t none = STACK_FLAG_KTHREAD | STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ;
+
+	return r->user_frames && !s->options.kernel_only && !(r->flags & none);
+}
+
+static void place_kernel(struct stack *stack, const struct stack_record *r)
+{
+	for (size_t i = 0; i < stack->kernel_count; i++) {
+		stack->frames[i] = (struct frame){
+			.name = "[unknown]",
+			.object = "[kernel]",
+			.address = r->frames[i],
+			.kind = FRAME_KERNEL,
+		};
+		stack->pending[i] = (struct location){
+			.address = r->frames[i],
+			.source = SOURCE_KERNEL,
+			.kind = FRAME_KERNEL,
+			.exact = i == 0,
+		};
+	}
+}
+
+static int place_user(struct stacks *s, struct stack *stack, const struct stack_record *r)
+{
+	struct process *p = find_process(s, r);
+	struct frame *frame = stack->frames + stack->kernel_count;
+	struct location *l = stack->pending + stack->kernel_count;
+	int err = p ? 0 : -ENOMEM;
+
+	if (p)
+		p->used = true;
+	for (size_t i = 0; i < stack->user_count && !err; i++, frame++, l++) {
+		*frame = (struct frame){
+			.name = "[unknown]",
+			.object = "[unknown]",
+			.address = r->frames[r->kernel_frames + i],
+			.kind = FRAME_USER,
+		};
+		*l = (struct location){.exact = i == 0};
+		err = source__bind(s, p, frame, l);
+	}
+	return err;
+}
+
+static struct stack *new_stack(const struct stacks *s, const struct stack_record *r, size_t *bytes)
+{
+	size_t kernel = s->options.user_only ? 0 : r->kernel_frames;
+	size_t user = has_user_frames(s, r) ? r->user_frames : 0;
+	struct stack *stack;
+
+	*bytes = sizeof(*stack) + (kernel + user + 1) * sizeof(stack->frames[0]);
+	stack = calloc(1, *bytes);
+	if (!stack)
+		return NULL;
+	stack->pending = calloc(kernel + user + 1, sizeof(*stack->pending));
+	if (!stack->pending) {
+		free(stack);
+		return NULL;
+	}
+	stack->hash = r->hash;
+	stack->start_boot_ns = r->start_boot_ns;
+	stack->cgroup = r->cgroup;
+	stack->tgid = r->tgid;
+	stack->tid = r->tid;
+	stack->flags = r->flags;
+	stack->end = r->end;
+	stack->kernel_count = (uint16_t)kernel;
+	stack->user_count = (uint16_t)user;
+	stack->count = (uint16_t)(kernel + user);
+	memcpy(stack->comm, r->comm, sizeof(stack->comm) - 1);
+	memcpy(stack->leader_comm, r->leader_comm, sizeof(stack->leader_comm) - 1);
+	return stack;
+}
+
+static int keep(struct stacks *s, struct stack *stack)
+{
+	size_t capacity = s->pending_capacity ? 2 * s->pending_capacity : 256;
+	struct stack **grown, **slot;
+
+	if (s->pending_count == s->pending_capacity) {
+		grown = reallocarray(s->pending, capacity, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		s->pending = grown;
+		s->pending_capacity = capacity;
+	}
+	slot = table__add(&s->stacks, &stack->hash, NULL);
+	if (!slot)
+		return -ENOMEM;
+	*slot = stack;
+	s->pending[s->pending_count++] = stack;
+	return 0;
+}
+
+static int store(struct stacks *s, const struct stack_record *r)
+{
+	size_t bytes;
+	struct stack *stack = new_stack(s, r, &bytes);
+	int err;
+
+	if (!stack)
+		return -ENOMEM;
+	if (s->options.memory_limit_bytes && s->bytes + bytes > s->options.memory_limit_bytes) {
+		s->counts.refused++;
+		free_stack(stack);
+		return -ENOSPC;
+	}
+	place_kernel(stack, r);
+	err = stack->user_count ? place_user(s, stack, r) : 0;
+	if (!err)
+		err = keep(s, stack);
+	if (err) {
+		free_stack(stack);
+		return err;
+	}
+	s->bytes += bytes;
+	s->counts.stored++;
+	return 0;
+}
+
+int stacks__add(struct stacks *s, const struct stack_record *r, size_t size)
+{
+	int err;
+
+	if (!is_sound(r, size)) {
+		s->counts.malformed++;
+		return -EINVAL;
+	}
+	if (table__find(&s->stacks, &r->hash)) {
+		s->counts.duplicate++;
+		return 0;
+	}
+	err = store(s, r);
+	if (!err && s->open_files >= OPEN_FILES_MAX)
+		err = stacks__resolve(s);
+	return err == -EPERM ? 0 : err;
+}
+
+void stacks__forget_process(struct stacks *s, uint32_t tgid)
+{
+	size_t i = 0;
+	const void *key;
+	void *value;
+
+	while (table__next(&s->processes, &i, &key, &value))
+		if (((const struct process_key *)key)->tgid == tgid)
+			(*(struct process **)value)->stale = true;
+}
+
+int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)
+{
+	struct stack *const *slot = table__find(&s->stacks, &hash);
+	const struct stack *stack;
+
+	if (!slot)
+		return -ENOENT;
+	stack = *slot;
+	*view = (struct stack_view){
+		.who = {.cgroup = stack->cgroup,
+			.start_ns = stack->start_boot_ns,
+			.tgid = stack->tgid,
+			.tid = stack->tid},
+		.leader_comm = stack->leader_comm,
+		.frames = stack->frames,
+		.count = stack->count,
+		.kernel_count = stack->kernel_count,
+		.incomplete = stack->incomplete,
+		.stopped_in = stack->stopped_in,
+		.kthread = stack->flags & STACK_FLAG_KTHREAD,
+		.in_irq = stack->flags & (STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ),
+	};
+	memcpy(view->who.comm, stack->comm, sizeof(view->who.comm));
+	return 0;
+}
+
+void stacks__counts(const struct stacks *s, struct stacks_counts *counts)
+{
+	*counts = s->counts;
+}

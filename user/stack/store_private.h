@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the stack store, shared by its three parts: store.c keeps stacks, source.c finds what will
+ * name an address, resolve.c asks for the names.
+ */
+#ifndef SONDE_STACK_STORE_PRIVATE_H
+#define SONDE_STACK_STORE_PRIVATE_H
+
+#include "base/table.h"
+#include "stack/process.h"
+#include "stack/safefile.h"
+#include "stack/store.h"
+#include "stack/symbolizer.h"
+
+enum { SOURCE_NONE, SOURCE_KERNEL, SOURCE_VDSO, SOURCE_FIRST_FREE };
+
+/* Something that names addresses: the kernel, the vdso, a file, the perf map of a process. */
+struct source {
+	enum symbol_source kind;
+	const char *object;  /* interned: how its frames' object is called */
+	const char *path;    /* of a file, as the process that was seen with it names it; interned */
+	struct file_key key; /* of a file */
+	int fd;		     /* of a file: held from the first unnamed address to the next resolve; else -1 */
+	struct process *process; /* whose root holds the debug file or the perf map */
+	struct perf_map_owner owner;
+	bool failed;
+	bool is_elf;
+};
+
+/* Where a frame's name will come from. source SOURCE_NONE: the frame has its name already. */
+struct location {
+	uint64_t address; /* in the source's own terms, see enum symbol_source */
+	uint32_t source;
+	uint16_t kind;	/* enum frame_kind */
+	uint16_t exact; /* 1: the instruction itself; 0: a return address, the call stands before it */
+};
+
+/* Key and value of the names that are known. No padding in the key. */
+struct name_key {
+	uint64_t address;
+	uint32_t source, exact;
+};
+struct name {
+	const char *text, *object; /* interned; text NULL: asked for, no answer yet */
+	enum symbol_start start;
+	bool provisional; /* no symbol for now: the file was out of reach, or the perf map still grows */
+};
+
+struct stack {
+	uint64_t hash, start_boot_ns, cgroup;
+	uint32_t tgid, tid, flags;
+	uint16_t end, kernel_count, user_count, count; /* kernel + user + mark = count */
+	char comm[COMM_LEN], leader_comm[COMM_LEN];
+	const char *incomplete, *stopped_in;
+	struct location *pending; /* of each frame, until it has its name; owned */
+	struct frame frames[];	  /* room for one mark more */
+};
+
+struct stacks {
+	struct stacks_options options;
+	struct symbolizer *symbolizer;
+	struct strings strings;
+	struct table stacks;	/* hash -> struct stack * */
+	struct table processes; /* struct process_key -> struct process * */
+	struct table files;	/* struct file_key -> uint32_t: index in sources */
+	struct table names;	/* struct name_key -> struct name */
+	struct stack **pending; /* stacks not resolved yet */
+	size_t pending_count, pending_capacity;
+	struct source *sources;
+	size_t source_count, source_capacity;
+	size_t open_files, vdso_size, bytes;
+	bool kernel_hidden; /* -EPERM has been reported */
+	struct stacks_counts counts;
+};
+
+/* source.c */
+int source__init(struct stacks *s);
+void source__free(struct stacks *s);
+/* Decides what names a user address; `frame` gets its name at once where nothing can. 0 or -ENOMEM. */
+int source__bind(struct stacks *s, struct process *p, struct frame *frame, struct location *l);
+/* Closes the files that were held for the resolve that is done. */
+void source__close_files(struct stacks *s);
+
+#define OPEN_FILES_MAX 128 /* held at a time; then a resolve comes early */
+
+#endif
