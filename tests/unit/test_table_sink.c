@@ -126,6 +126,28 @@ static void profile(struct outlet *out)
 		   (struct sample){.frames = lost, .count = 1, .value = 1, .occurrences = 1});
 }
 
+static void recursion(struct outlet *out)
+{
+	static const struct frame deep[] = {U("fib"), U("fib"),	 U("fib"),  U("even"),
+					    U("odd"), U("even"), U("main"), U("_start")};
+	static const struct frame starting[] = {U("_start")};
+
+	emit_stack(out, &metric_samples, (struct who){.tgid = 7}, NULL,
+		   (struct sample){.frames = deep, .count = COUNT(deep), .value = 90, .occurrences = 90});
+	emit_stack(out, &metric_samples, (struct who){.tgid = 7}, NULL,
+		   (struct sample){.frames = starting, .count = 1, .value = 10, .occurrences = 10});
+	emit_stack(out, &metric_samples, (struct who){.tgid = 7}, NULL, (struct sample){0});
+}
+
+/* A function that is in a stack several times counts once: no total above 100 %. */
+static void test_recursion(void **state)
+{
+	struct interval i = an_interval("fib[7]", "100 samples");
+
+	(void)state;
+	check("functions.recursion", &(struct sink_options){.columns = 80, .rows = 20}, &i, recursion);
+}
+
 static void test_functions(void **state)
 {
 	struct interval i = an_interval("postgres[4127]", "1.89 CPUs, 1 000 samples at 99 Hz (cpu-clock)");
@@ -409,9 +431,12 @@ static void latency_by_who(struct outlet *out)
 		hist_add(&h, (n + 1) * 700 * US, 100 + n);
 		who = (struct who){.tgid = 100 + n};
 		memcpy(who.comm, names[n % 4], strnlen(names[n % 4], 16));
-		if (n == 5)
+		if (n == 5 || n == 6)
 			who = (struct who){.cgroup = 4711};
-		emit_hist(out, &metric_latency, who, &h);
+		emit(out, &(struct point){.metric = &metric_latency,
+					  .who = who,
+					  .hist = &h,
+					  .label = {n == 6 ? "/system.slice/" HOSTILE : NULL}});
 	}
 }
 
@@ -682,6 +707,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_functions),
+		cmocka_unit_test(test_recursion),
 		cmocka_unit_test(test_functions_of_one_sample),
 		cmocka_unit_test(test_hostile_functions),
 		cmocka_unit_test(test_stacks),

@@ -247,7 +247,7 @@ static size_t hottest_path(const struct flame *f, struct buf *names)
 	unsigned repeats = 0;
 	size_t n = 0;
 
-	while (node && (child = heaviest_child(node)) && child->total >= f->root.total / HOT) {
+	while ((child = heaviest_child(node)) && child->total >= f->root.total / HOT) {
 		if (node != &f->root && node->self > child->total)
 			break;
 		node = child;

@@ -245,7 +245,8 @@ static void fill_row(const struct table_view *v, struct grid *g, const struct hi
 	struct buf *out = grid__cell(g, INK_PLAIN);
 	size_t from = out->len;
 
-	page__who(out, &row->who);
+	if (!row->label || row->who.tgid || row->who.tid || row->who.comm[0])
+		page__who(out, &row->who); /* a label says more than the bare id of a cgroup */
 	if (row->label) {
 		buf__puts(out, out->len > from ? " " : "");
 		buf__puts(out, row->label);

@@ -120,7 +120,7 @@ static size_t write_frames(struct buf *out, const struct frame *frames, size_t c
 	bool user = has_user_frames(frames, count), leaf = true;
 	size_t n = 0;
 
-	while (count > 1 && frames[count - 1].kind != FRAME_MARK && page__is_start(frames[count - 1].name))
+	while (count > 1 && (frames[count - 1].kind == FRAME_MARK || page__is_start(frames[count - 1].name)))
 		count--;
 	for (size_t i = 0; i < count && n < max; i++) {
 		const struct frame *f = &frames[i];
@@ -211,6 +211,7 @@ static int describe(struct table_view *v, struct stack_row *row, const struct po
 	const struct sample *s = &point->sample;
 
 	row->who = point->who;
+	row->who.tid = 0; /* the thread that came first speaks for all of its process */
 	row->text = intern_stack(v, s);
 	if (reason) {
 		buf__clear(&v->scratch);
