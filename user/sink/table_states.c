@@ -21,7 +21,7 @@
 struct state {
 	const char *word; /* interned, printable */
 	const char *raw;  /* interned, as it came */
-	char letter;	  /* in bars; 0: none given */
+	char letter;	  /* in bars */
 	uint64_t total;
 	size_t column; /* of the table; set before drawing */
 	bool shared;   /* the column is the one for whatever had no room */
@@ -40,8 +40,8 @@ struct thread_key {
 
 struct thread {
 	struct who who;
-	uint64_t busy,
-		process_busy; /* without idle time, of the thread and of its process; set before drawing */
+	uint64_t busy;	       /* without idle time; set before drawing */
+	uint64_t process_busy; /* the same of its process */
 	uint64_t ns[STATES_MAX];
 };
 
