@@ -11,10 +11,6 @@
 
 /* Rows whose file does not exist yet; each goes when its file comes. */
 #define ABSENT(row, word) const struct cli_command row __attribute__((weak)) = {.name = word}
-ABSENT(command_profile, "profile");
-ABSENT(command_offcpu, "offcpu");
-ABSENT(command_runq, "runq");
-ABSENT(command_wall, "wall");
 ABSENT(command_check, "check");
 
 const struct cli_command *const commands__all[] = {

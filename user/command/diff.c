@@ -97,6 +97,17 @@ static bool is_significant(const struct diff *d)
 	return d->significant || (d->p >= 0 && d->p <= DIFF_LEVEL);
 }
 
+static double least_q(const struct diff *d)
+{
+	double least = 1;
+
+	for (size_t i = 0; i < d->count; i++) {
+		if (d->rows[i].q >= 0 && d->rows[i].q < least)
+			least = d->rows[i].q;
+	}
+	return least;
+}
+
 static void add_p(struct buf *out, const char *name, double p)
 {
 	if (p < 0.0001)
@@ -132,15 +143,21 @@ static void judge(struct comparison *c)
 		buf__puts(out, ")");
 		return;
 	}
-	buf__puts(out, is_significant(d) ? "significant difference (" : "no significant difference (");
+	if (d->significant) {
+		buf__printf(out, "significant difference: %zu of %zu functions changed (", d->significant,
+			    d->tested);
+		add_p(out, "q", least_q(d));
+		buf__puts(out, d->p >= 0 ? "; all stacks: " : "; ");
+	} else {
+		buf__puts(out, is_significant(d) ? "significant difference, in no single function ("
+						 : "no significant difference (");
+	}
 	if (d->p >= 0) {
 		add_p(out, "p", d->p);
 		buf__puts(out, ", ");
 	}
 	add_sizes(c, noun);
 	buf__puts(out, ")");
-	if (d->significant)
-		buf__printf(out, ": %zu of %zu functions changed", d->significant, d->tested);
 }
 
 /* --- the table */
@@ -217,9 +234,10 @@ static void state_facts(struct comparison *c, char **names)
 		if (*flamegraph__get(&c->before, kept[i]))
 			flamegraph__set(g, kept[i], flamegraph__get(&c->before, kept[i]));
 	}
-	flamegraph__setf(g, "lost", "%llu",
-			 (unsigned long long)(flamegraph__number(graphs[0], "lost") +
-					      flamegraph__number(graphs[1], "lost")));
+	if (*flamegraph__get(graphs[0], "lost") || *flamegraph__get(graphs[1], "lost"))
+		flamegraph__setf(g, "lost", "%llu",
+				 (unsigned long long)(flamegraph__number(graphs[0], "lost") +
+						      flamegraph__number(graphs[1], "lost")));
 	flamegraph__setf(g, "before-total", "%llu", (unsigned long long)g->tree.root.total);
 	flamegraph__setf(g, "after-total", "%llu", (unsigned long long)g->tree.root.other_total);
 	flamegraph__set(g, "verdict", buf__text(&c->verdict));

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Words about a run: the progress line, and --dry-run. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/msg.h"
+#include "base/units.h"
+#include "session/session_private.h"
+
+#define PROGRESS_AFTER_NS 2000000000ULL
+
+void session__show_progress(struct session *s)
+{
+	uint64_t now = units__now_ns(), events, lost;
+	struct buf line = {0};
+
+	if (s->plan->options->quiet || !isatty(STDERR_FILENO) || now - s->start_ns < PROGRESS_AFTER_NS)
+		return;
+	account__peek(&s->book, s->probes, &events, &lost);
+	buf__printf(&line, "\r\033[K%.0f s, ", (now - s->start_ns) / 1e9);
+	units__count(&line, events);
+	buf__puts(&line, " events, ");
+	units__count(&line, lost);
+	buf__puts(&line, " lost");
+	if (s->plan->options->duration_ns)
+		buf__printf(&line, ", %.0f s to go", (s->start_ns + s->plan->options->duration_ns - now) / 1e9);
+	else
+		buf__puts(&line, ", Ctrl-C ends");
+	buf__write(&line, stderr);
+	fflush(stderr);
+	buf__free(&line);
+	s->progress_shown = true;
+}
+
+void session__clear_progress(struct session *s)
+{
+	if (s->progress_shown)
+		fputs("\r\033[K", stderr);
+	s->progress_shown = false;
+}
+
+int session__describe(struct session *s)
+{
+	struct buf out = {0};
+	uint64_t bytes = 0;
+	int err;
+
+	buf__printf(&out, "target: %s\n", buf__text(&s->subject));
+	for (int i = 0; s->probes[i]; i++) {
+		const struct probe_type *type = s->probes[i]->type;
+		const struct unit *u = type->unit(s->probes[i]);
+
+		buf__printf(&out, "probe %s (%s): loads here as %s%s%s\n", type->name, type->summary, u->image->name,
+			    u->why_not[0] ? "; not " : "", u->why_not);
+		for (const struct hook *h = type->hooks; h->what; h++)
+			buf__printf(&out, "  %-20s %s\n", h->what, h->alternatives);
+		bytes += unit__map_bytes(u);
+	}
+	buf__puts(&out, "maps: at most ");
+	units__bytes(&out, bytes);
+	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3;\n"
+			"  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
+	err = buf__write(&out, stdout);
+	buf__free(&out);
+	return err ? EXIT_RUN_FAILED : 0;
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/msg.h"
+#include "base/outfile.h"
+#include "base/text.h"
+#include "sink/table.h"
+
+#define PREVIEW_ROWS 5
+
+static int columns_of(int fd)
+{
+	struct winsize size = {0};
+
+	if (!isatty(fd))
+		return 0;
+	return !ioctl(fd, TIOCGWINSZ, &size) && size.ws_col ? size.ws_col : 80;
+}
+
+static bool wants_colour(int fd)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fd) && !(no && *no) && !(term && !strcmp(term, "dumb"));
+}
+
+/* The words as they were typed, for the record in files; from /proc, so that no command has to pass them on. */
+static char *read_command_line(void)
+{
+	struct buf raw = {0}, text = {0};
+
+	if (!buf__read_file(&raw, "/proc/self/cmdline", 1 << 16)) {
+		for (size_t at = 0; at < raw.len; at += strlen(raw.data + at) + 1) {
+			buf__puts(&text, at ? " " : "");
+			buf__puts(&text, raw.data + at);
+		}
+	}
+	buf__free(&raw);
+	return text.data;
+}
+
+static bool is_file(const char *path)
+{
+	return strcmp(path, "-") && strcmp(path, "/dev/stdout");
+}
+
+static int choose(struct output *out, const struct options *o, const char *pipe_format)
+{
+	struct buf shown = {0};
+
+	if (o->format) {
+		out->type = sink__types[o->format - 1];
+	} else if (o->output && is_file(o->output)) {
+		out->type = sink__by_extension(o->output);
+		if (!out->type) {
+			text__puts(&shown, o->output, TEXT_TERMINAL);
+			msg__error("-o %s: the extension names no format (svg html folded json txt); -f chooses one",
+				   buf__text(&shown));
+			buf__free(&shown);
+			return EXIT_USAGE;
+		}
+	} else {
+		out->type = sink__find(isatty(STDOUT_FILENO) ? "table" : pipe_format);
+		if (!o->quiet && !isatty(STDOUT_FILENO) && strcmp(pipe_format, "table"))
+			msg__note("stdout is no terminal: writing %s stacks (-f table for the table)", pipe_format);
+	}
+	return 0;
+}
+
+static int open_sink(struct output *out, const char *path)
+{
+	struct buf shown = {0};
+
+	out->options.path = path;
+	out->sink = out->type->open(&out->options);
+	if (out->sink)
+		return 0;
+	text__puts(&shown, path, TEXT_TERMINAL);
+	msg__error("cannot write %s: %s", buf__text(&shown), strerror(errno));
+	buf__free(&shown);
+	return EXIT_USAGE;
+}
+
+/* Beside a file, people get the top lines on stderr. */
+static int open_preview(struct output *out, const struct options *o)
+{
+	struct sink_options preview = {
+		.path = "-",
+		.colour = wants_colour(STDERR_FILENO),
+		.is_terminal = isatty(STDERR_FILENO),
+		.columns = columns_of(STDERR_FILENO) ? columns_of(STDERR_FILENO) : 80,
+		.rows = PREVIEW_ROWS,
+		.verbose = o->verbose,
+	};
+
+	if (o->quiet || !strcmp(out->type->name, "table"))
+		return 0;
+	out->preview = table_sink__to(stderr, &preview);
+	return out->preview ? 0 : EXIT_RUN_FAILED;
+}
+
+int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks,
+		 const struct cli_rest *rest)
+{
+	int code;
+
+	*out = (struct output){0};
+	code = choose(out, o, pipe_format);
+	if (code)
+		return code;
+	if (!needs_stacks && (!strcmp(out->type->name, "folded") || out->type->needs_file_per_interval)) {
+		msg__error("%s is for stacks, and this command has none", out->type->name);
+		return EXIT_USAGE;
+	}
+	(void)rest;
+	out->command_line = read_command_line();
+	out->path = strdup(o->output ? o->output : "-");
+	out->numbered = o->interval_ns && is_file(out->path) &&
+			(out->type->needs_file_per_interval || !strcmp(out->type->name, "folded"));
+	out->options = (struct sink_options){
+		.command_line = out->command_line,
+		.colour = !is_file(out->path) && wants_colour(STDOUT_FILENO),
+		.is_terminal = !is_file(out->path) && isatty(STDOUT_FILENO),
+		.columns = is_file(out->path) ? 0 : columns_of(STDOUT_FILENO),
+		.rows = o->rows,
+		.verbose = o->verbose,
+		.inverted = o->inverted,
+		.min_width = 0.1,
+		.title = o->title,
+	};
+	code = open_sink(out, out->path);
+	if (!code && out->numbered) { /* the place can be written: files are opened one by one */
+		out->sink->type->close(out->sink, false);
+		out->sink = NULL;
+	}
+	return code ? code : open_preview(out, o);
+}
+
+static int open_numbered(struct output *out, unsigned number)
+{
+	char *path = outfile__numbered(out->path, number);
+	int code = path ? open_sink(out, path) : EXIT_RUN_FAILED;
+
+	free(path);
+	return code ? -EIO : 0;
+}
+
+int output__begin(struct output *out, const struct interval *interval)
+{
+	int err = out->sink ? 0 : open_numbered(out, interval->number);
+
+	if (!err)
+		err = out->sink->type->begin(out->sink, interval);
+	if (!err && out->preview)
+		err = out->preview->type->begin(out->preview, interval);
+	return err;
+}
+
+int output__point(struct output *out, const struct point *point)
+{
+	int err = out->sink->type->point(out->sink, point);
+
+	if (!err && out->preview)
+		err = out->preview->type->point(out->preview, point);
+	return err;
+}
+
+static int close_sink(struct output *out, bool keep)
+{
+	int err = 0;
+
+	if (out->sink)
+		err = out->sink->type->close(out->sink, keep);
+	out->sink = NULL;
+	return err;
+}
+
+int output__end(struct output *out, const struct interval *interval)
+{
+	int err = out->sink->type->end(out->sink, interval);
+
+	if (!err && out->numbered)
+		err = close_sink(out, true);
+	if (err == -EPIPE) {
+		out->reader_gone = true;
+		return 0;
+	}
+	if (!err && out->preview)
+		err = out->preview->type->end(out->preview, interval);
+	return err;
+}
+
+int output__close(struct output *out, bool keep)
+{
+	int err = close_sink(out, keep);
+
+	if (out->preview)
+		out->preview->type->close(out->preview, false);
+	if (err && err != -EPIPE)
+		msg__error("cannot write %s: %s", out->path, strerror(-err));
+	free(out->command_line);
+	free(out->path);
+	*out = (struct output){.reader_gone = out->reader_gone};
+	return err == -EPIPE ? 0 : err;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where points go: the sink that the options choose, one file or one per interval, and the top lines on stderr. */
+#ifndef SONDE_SESSION_OUTPUT_H
+#define SONDE_SESSION_OUTPUT_H
+
+#include "session/options.h"
+#include "sink/sink.h"
+
+struct output {
+	const struct sink_type *type;
+	struct sink_options options;
+	struct sink *sink;    /* open; NULL between numbered files */
+	struct sink *preview; /* the top lines on stderr beside a file; NULL: none */
+	char *command_line, *path;
+	bool numbered, reader_gone;
+};
+
+/* Chooses and opens, before anything is attached. 0 or an exit code after one line on stderr. */
+int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks,
+		 const struct cli_rest *rest);
+int output__begin(struct output *out, const struct interval *interval);
+int output__point(struct output *out, const struct point *point);
+int output__end(struct output *out, const struct interval *interval); /* 0 or -errno; EPIPE sets reader_gone */
+/* keep false: no partial file stays behind. 0 or -errno after one line. */
+int output__close(struct output *out, bool keep);
+
+#endif
