@@ -119,7 +119,7 @@ fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
 	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
 
 # --- the suites of `make test`, one at a time
-unit golden cli live vm lint: ## one suite of the tests: unit, golden, cli, live, vm, lint
+unit cli live vm lint: ## one suite of the tests: unit, cli, live, vm, lint
 	tests/run $@
 bench: all workloads ## own cost beside other tools, and the slowdown of workloads
 	tools/bench/run
@@ -142,5 +142,5 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "make %-34s %s\n", $$1, $$2 }'
 
-.PHONY: all run test static unit golden cli live vm lint unit-programs workloads fuzzers fuzz bench soak install clean help
+.PHONY: all run test static unit cli live vm lint unit-programs workloads fuzzers fuzz bench soak install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
