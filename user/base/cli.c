@@ -109,14 +109,10 @@ static int set_int(const struct parser *p, const struct given *g, const char *va
 	return err;
 }
 
-/* The units to offer: those of the default; milli- and microseconds are mistaken for each other, since perf's
- * numbers are the ones and bcc's the others. */
+/* Where less than a millisecond makes sense, two units are offered: perf's bare numbers are ms, bcc's us. */
 static int needs_unit(const struct parser *p, const struct given *g, const char *value)
 {
-	const char *fallback = g->option->fallback ? g->option->fallback : "s";
-	size_t len = strlen(fallback);
-
-	if (len > 1 && fallback[len - 1] == 's' && strchr("mu", fallback[len - 2]))
+	if (g->option->min < 1000000)
 		msg__usage(p->command->name, "%s %s: needs a unit: `%s %sms` or `%s %sus`", g->as, value,
 			   g->as, value, g->as, value);
 	else
