@@ -91,16 +91,20 @@ static void roff_group(struct buf *out, const struct cli_group *group)
 	}
 }
 
-/* "Besides: the options under Target, Output." */
+/* "Also the options under Target, Output below." What stands in parentheses behind a title is said there, not
+ * here. */
 static void shared_groups(struct buf *out, const struct cli_command *c,
 			  const struct cli_command *const *commands)
 {
 	const char *before = ".PP\nAlso the options under ";
 
 	for (const struct cli_group *g = c->groups; g && g->title; g++) {
+		const char *more = strstr(g->title, " (");
+
 		if (!cli__is_shared(commands, g))
 			continue;
-		buf__printf(out, "%s\\fI%s\\fR", before, g->title);
+		buf__printf(out, "%s\\fI%.*s\\fR", before,
+			    (int)(more ? more - g->title : (ptrdiff_t)strlen(g->title)), g->title);
 		before = ", ";
 	}
 	if (*before == ',')
