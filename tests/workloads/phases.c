@@ -2,15 +2,23 @@
 /*
  * phases MS [--disk FILE] [--tty]: main goes through phases of MS milliseconds each, one kind of time per
  * phase, in a function named for it. All but cpu, disk and child consist of ten blocks of MS / 10; a helper
- * process writes the byte that ends each block where one has to come from outside. cpu      spins pipe reads
- * an empty pipe sleep    nanosleep                                 socket  receives on an empty socket futex
- * waits on a private word, with a timeout   poll    polls one socket for input (as libpq does) ipc receives
- * from an empty System V queue     epoll   waits for input on a pipe and a socket together child    waits for
- * a child process                 tty     reads an empty terminal (--tty) disk     writes to FILE with
- * O_DIRECT and O_SYNC as often as it can (--disk) Two more threads live from before "ready" to the end and
- * never switch by themselves: "spinner" spins in spin_forever, "blocked" waits in block_forever. Prints at
- * the end, per phase: phase NAME START_NS WALL_NS CPU_NS (monotonic start; wall time with wake latency; CPU
- * time of the thread in it); then thread main|spinner|blocked TID CPU_NS, and elapsed_ns from the word to go.
+ * process writes the byte that ends each block where one has to come from outside.
+ * - cpu: spins
+ * - sleep: nanosleep
+ * - futex: waits on a private word, with a timeout
+ * - pipe: reads an empty pipe
+ * - socket: receives on an empty socket
+ * - poll: polls one socket for input (as libpq does)
+ * - epoll: waits for input on a pipe and a socket together
+ * - ipc: receives from an empty message queue
+ * - child: waits for a child process
+ * - disk: writes to FILE with O_DIRECT and O_SYNC as often as it can (--disk)
+ * - tty: reads an empty terminal (--tty)
+ *
+ * Two more threads live from before "ready" to the end and never switch by themselves: "spinner" spins in
+ * spin_forever, "blocked" waits in block_forever. Prints at the end, per phase: phase NAME START_NS WALL_NS
+ * CPU_NS (monotonic start; wall time with wake latency; CPU time of the thread in it); then thread
+ * main|spinner|blocked TID CPU_NS, and elapsed_ns from the word to go.
  */
 #include "workload.h"
 #include <fcntl.h>

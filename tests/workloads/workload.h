@@ -86,6 +86,26 @@ static inline void work__fail(const char *what)
 	exit(1);
 }
 
+struct work__switches {
+	long voluntary, involuntary;
+};
+
+/* How often the calling thread has left its CPU so far: blocked, and preempted. */
+static inline struct work__switches work__switches(void)
+{
+	struct work__switches s = {-1, -1};
+	FILE *f = fopen("/proc/thread-self/status", "re");
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "voluntary_ctxt_switches: %ld", &s.voluntary) != 1)
+			sscanf(line, "nonvoluntary_ctxt_switches: %ld", &s.involuntary);
+	if (!f || s.voluntary < 0 || s.involuntary < 0)
+		work__fail("/proc/thread-self/status");
+	fclose(f);
+	return s;
+}
+
 /* A non-negative number, or the end. */
 static inline long work__number(const char *text)
 {
