@@ -32,8 +32,8 @@ int main(int argc, char **argv)
 	uint64_t seconds = work__number(argv[1]);
 	char comm[16] = {0};
 
-	for (int i = 0; i < 15 && hex[2 * i]; i++) {
-		int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
+	for (int i = 0; i < 15 && *hex; i++, hex += 2) {
+		int high = nibble(hex[0]), low = nibble(hex[1]);
 		if (high < 0 || low < 0)
 			return 2;
 		comm[i] = high << 4 | low;
