@@ -64,6 +64,13 @@ inline_always struct loss *loss__here(void)
 	return bpf_map_lookup_elem(&losses, &zero_key);
 }
 
+/* A value that went through a map is unknown to the verifier: paths that differ only in it become one again. */
+inline_always u64 forget(struct loss *l, u64 value)
+{
+	*(volatile u64 *)&l->scratch = value;
+	return *(volatile u64 *)&l->scratch;
+}
+
 #define loss__count(l, part, outcome) ((l)->count[PART_##part][OUTCOME_##outcome]++)
 
 struct control control; /* .bss: written by user space through mmap */

@@ -81,7 +81,7 @@ inline_always void ran__add(struct run *run, u64 ns, struct loss *l)
 }
 
 /* Who ran here during a wait that began at `since`, each with the time that overlaps it. */
-static __noinline int history__blame(u64 since, u64 now)
+__noinline int history__blame(u64 since, u64 now)
 {
 	u32 key = 0;
 	struct history *h = bpf_map_lookup_elem(&histories, &key);
@@ -138,7 +138,7 @@ inline_always void runq_hist__max(struct runq_hist *h, u64 wait, u64 now)
 inline_always void runq__waited(struct task_struct *next, u64 since, u64 now, struct loss *l)
 {
 	u64 wait = now > since ? now - since : 0;
-	u32 zero_key = 0, slot = hist__slot_ns(wait);
+	u32 zero_key = 0, slot = slot__of_ns(wait);
 	struct runq_hist *h = bpf_map_lookup_elem(&runq_hists, &zero_key);
 
 	if (!h)
@@ -214,7 +214,7 @@ inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now
 		loss__count(l, OFFCPU, FILTERED);
 		return;
 	}
-	key.slot = hist__slot_ns(wait);
+	key.slot = slot__of_ns(wait);
 	if (cell__add(&key, t->weight, now > from ? (now - from) * t->weight : 0))
 		loss__count(l, OFFCPU, AGGREGATED);
 	else
@@ -245,7 +245,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 	else if (prev_state & TASK_DEAD)
 		state = STATE_UNKNOWN;
 	else
-		state = state__of_block(prev, prev_state, USER_CURRENT);
+		state = forget(l, state__of_block(prev, prev_state, USER_CURRENT));
 	thread__enter(t, state, now, STATE_RUNNING);
 	if (!preempt && (prev_state & TASK_DEAD)) {
 		t->dead = 1;

@@ -14,7 +14,6 @@
 const volatile u64 stack_salt = 0x5eed5eed5eed5eedULL;
 const volatile bool stack_kernel = true, stack_user = true;
 const volatile bool stack_per_thread; /* the thread id is part of a stack's identity */
-const volatile u32 stack_skip;	      /* frames of the tracing machinery itself, measured at start */
 
 #define STACK_NO_USER (STACK_FLAG_KTHREAD | STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ)
 
@@ -25,12 +24,39 @@ union stack_scratch {
 	u64 words[sizeof(struct stack_record) / sizeof(u64) + 2 * STACK_DEPTH + 2];
 };
 
+struct stack_hash {
+	u64 h, check;
+};
+
+struct stack_place {
+	struct stack_hash hash;
+	union stack_scratch scratch;
+};
+
+/* 0: per CPU, for programs that cannot be interrupted by their like; 1: the sweep, of which there is one at a time. */
+#define PLACE_HERE  0
+#define PLACE_SWEEP 1
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, union stack_scratch);
-} scratches SEC(".maps");
+	__type(value, struct stack_place);
+} places SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct stack_place);
+} sweep_places SEC(".maps");
+
+inline_always struct stack_place *place__get(u32 which)
+{
+	u32 key = 0;
+
+	return which == PLACE_SWEEP ? bpf_map_lookup_elem(&sweep_places, &key) : bpf_map_lookup_elem(&places, &key);
+}
 
 /* Stacks whose record was accepted: hash -> check. Shared by all probes of a session. */
 struct {
@@ -43,10 +69,6 @@ struct {
 #define HASH_K1 0x9fb21c651e98df25ULL
 #define HASH_K2 0xd6e8feb86659fd93ULL
 
-struct stack_hash {
-	u64 h, check;
-};
-
 inline_always void hash__mix(struct stack_hash *s, u64 word)
 {
 	s->h = (s->h ^ word) * HASH_K1;
@@ -55,11 +77,14 @@ inline_always void hash__mix(struct stack_hash *s, u64 word)
 }
 
 /* Who it is, into the record, and into the hash: the same frames of another process are another stack. */
-inline_always void stack__owner(union stack_scratch *s, struct task_struct *task, u32 flags, struct stack_hash *hash)
+inline_always void stack__owner(struct stack_place *p, struct task_struct *task, u32 flags)
 {
-	struct stack_record *r = &s->record;
+	struct stack_record *r = &p->scratch.record;
+	struct stack_hash *hash = &p->hash;
 	struct task_struct *leader = READ(task, group_leader);
 
+	hash->h = stack_salt;
+	hash->check = ~stack_salt;
 	r->type = RECORD_STACK;
 	r->tgid = READ(task, tgid);
 	r->tid = READ(task, pid);
@@ -81,48 +106,84 @@ inline_always void stack__owner(union stack_scratch *s, struct task_struct *task
 		hash__mix(hash, r->tid);
 }
 
-inline_always void stack__hash_frames(union stack_scratch *s, u32 count, struct stack_hash *hash)
+/* A global function is verified once, not once per path that leads to it: this loop would dominate the load time. */
+__noinline int stack__hash_frames(u32 which, u32 count)
 {
+	struct stack_place *p = place__get(which);
+	struct stack_hash hash;
+
+	if (!p)
+		return 0;
+	hash = p->hash;
 	for (u32 i = 0; i < 2 * STACK_DEPTH; i++) {
 		if (i >= count)
 			break;
-		hash__mix(hash, s->record.frames[i]);
+		hash__mix(&hash, p->scratch.record.frames[i]);
 	}
-	hash__mix(hash, count);
+	hash__mix(&hash, count);
+	p->hash = hash;
+	p->scratch.record.hash = hash.h ?: 1;
+	return 0;
 }
 
 /* What only the record needs, filled when it is sent. */
-inline_always void stack__details(union stack_scratch *s, struct task_struct *task)
+inline_always void stack__details(struct stack_record *r, struct task_struct *task)
 {
 	struct task_struct *leader = READ(task, group_leader);
 	struct mm_struct *mm = READ(task, mm);
 
-	task__comm(s->record.leader_comm, leader);
-	s->record.cgroup = task__cgroup(task);
-	s->record.stack_start = mm ? READ(mm, start_stack) : 0;
+	task__comm(r->leader_comm, leader);
+	r->cgroup = task__cgroup(task);
+	r->stack_start = mm ? READ(mm, start_stack) : 0;
+}
+
+/* Processes of which user space has had a stack: tgid -> start, mixed with the program it runs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, u64);
+} known_processes SEC(".maps");
+
+/* The first stack of a process wakes user space at once: its mappings must be read while it lives. The others wait for
+ * the timer. A full map costs promptness only, and one wake-up a process is what it bounds. */
+inline_always u64 process__wakeup(const struct stack_record *r)
+{
+	u64 image = r->start_boot_ns + r->exec_id, *known;
+	u32 tgid = r->tgid;
+
+	if (r->flags & STACK_NO_USER)
+		return BPF_RB_NO_WAKEUP;
+	known = bpf_map_lookup_elem(&known_processes, &tgid);
+	if (known && *known == image)
+		return BPF_RB_NO_WAKEUP;
+	if (bpf_map_update_elem(&known_processes, &tgid, &image, BPF_ANY))
+		return BPF_RB_NO_WAKEUP;
+	return BPF_RB_FORCE_WAKEUP;
 }
 
 /* Sends the record unless the stack is known. False: its frames are lost this time (counted); the hash stands all the same. */
-inline_always bool stack__publish(union stack_scratch *s, struct task_struct *task, u64 check, struct loss *l)
+inline_always bool stack__publish(struct stack_place *p, struct task_struct *task, struct loss *l)
 {
-	u32 check32 = check >> 32, *known = bpf_map_lookup_elem(&known_stacks, &s->record.hash);
-	u64 size = sizeof(s->record);
+	struct stack_record *r = &p->scratch.record;
+	u32 check = p->hash.check >> 32, *known = bpf_map_lookup_elem(&known_stacks, &r->hash);
+	u64 size = sizeof(*r);
 
 	if (known) {
-		if (*known == check32)
+		if (*known == check)
 			return true;
 		loss__count(l, STACK, HITS);
 		loss__count(l, STACK, COLLISION);
 		return false;
 	}
 	loss__count(l, STACK, HITS);
-	stack__details(s, task);
-	size += (s->record.kernel_frames + s->record.user_frames) * sizeof(u64);
-	if (size > sizeof(*s) || bpf_ringbuf_output(&ring, s, size, BPF_RB_NO_WAKEUP)) {
+	stack__details(r, task);
+	size += (r->kernel_frames + r->user_frames) * sizeof(u64);
+	if (size > sizeof(p->scratch) || bpf_ringbuf_output(&ring, &p->scratch, size, process__wakeup(r))) {
 		loss__count(l, STACK, RING_FULL);
 		return false;
 	}
-	if (bpf_map_update_elem(&known_stacks, &s->record.hash, &check32, BPF_ANY))
+	if (bpf_map_update_elem(&known_stacks, &r->hash, &check, BPF_ANY))
 		loss__count(l, STACK, MAP_FULL); /* the record is out; it will be sent again */
 	else
 		loss__count(l, STACK, EMITTED);
@@ -133,40 +194,39 @@ inline_always bool stack__publish(union stack_scratch *s, struct task_struct *ta
  * Captures the current task's stack by the kernel's walkers. `ctx` is the program's context. Returns the hash, never 0;
  * `*published` tells whether its frames are known to user space.
  */
-inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags, struct loss *l,
-				 u64 last_known, bool *published)
+inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags, struct loss *l, u64 last_known,
+				 bool *published)
 {
-	struct stack_hash hash = {.h = stack_salt, .check = ~stack_salt};
-	union stack_scratch *s;
-	u32 key = 0, count = 0;
+	struct stack_place *p = place__get(PLACE_HERE);
+	struct stack_record *r;
+	u32 count = 0;
 	long bytes;
 
 	*published = false;
-	s = bpf_map_lookup_elem(&scratches, &key);
-	if (!s)
+	if (!p)
 		return 0;
-	stack__owner(s, task, flags, &hash);
-	s->record.kernel_frames = s->record.user_frames = 0;
-	s->record.end = STACK_COMPLETE;
+	r = &p->scratch.record;
+	stack__owner(p, task, flags);
+	r->kernel_frames = r->user_frames = 0;
+	r->end = STACK_COMPLETE;
 	if (stack_kernel) {
-		bytes = bpf_get_stack(ctx, s->record.frames, FRAMES_BYTES, stack_skip & BPF_F_SKIP_FIELD_MASK);
+		bytes = bpf_get_stack(ctx, r->frames, FRAMES_BYTES, 0);
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES)
-			s->record.kernel_frames = count = bytes / sizeof(u64);
+			r->kernel_frames = count = bytes / sizeof(u64);
 	}
-	if (stack_user && !(s->record.flags & STACK_NO_USER)) {
+	if (stack_user && !(r->flags & STACK_NO_USER)) {
 		count &= 127;
-		bytes = bpf_get_stack(ctx, s->record.frames + count, FRAMES_BYTES, BPF_F_USER_STACK);
-		s->record.end = STACK_FAULT;
+		bytes = bpf_get_stack(ctx, r->frames + count, FRAMES_BYTES, BPF_F_USER_STACK);
+		r->end = STACK_FAULT;
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES) {
-			s->record.user_frames = bytes / sizeof(u64);
-			s->record.end = bytes == (long)FRAMES_BYTES ? STACK_DEPTH_LIMIT : STACK_NO_FRAME_PTR;
-			count += s->record.user_frames;
+			r->user_frames = bytes / sizeof(u64);
+			r->end = bytes == (long)FRAMES_BYTES ? STACK_DEPTH_LIMIT : STACK_NO_FRAME_PTR;
+			count += r->user_frames;
 		}
 	}
-	stack__hash_frames(s, count, &hash);
-	s->record.hash = hash.h ?: 1;
-	*published = s->record.hash == last_known || stack__publish(s, task, hash.check, l);
-	return s->record.hash;
+	stack__hash_frames(PLACE_HERE, count);
+	*published = r->hash == last_known || stack__publish(p, task, l);
+	return r->hash;
 }
 
 #endif

@@ -14,72 +14,74 @@
 #include "thread.bpf.h"
 #include "wait.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, union stack_scratch);
-} sweep_scratch SEC(".maps");
-
 struct frame_record {
 	u64 next, return_address;
 };
 
-/* The frame-pointer walk of a task that is not running, from the registers with which it entered the kernel. */
-inline_always void stack__walk_remote(union stack_scratch *s, struct task_struct *task, u32 at)
+struct remote_walk {
+	struct task_struct *task;
+	u64 ip, fp;
+	u32 at, count;
+};
+
+static long walk__step(u32 index, struct remote_walk *w)
 {
-	struct registers r;
+	struct stack_place *p = place__get(PLACE_SWEEP);
+	u32 slot = w->at + index;
 	struct frame_record frame;
-	u32 count = 0;
+
+	if (!p || slot >= 2 * STACK_DEPTH)
+		return 1;
+	p->scratch.record.frames[slot] = w->ip;
+	w->count = index + 1;
+	if (!w->fp || (w->fp & 7) || user__read(&frame, sizeof(frame), w->fp, w->task, USER_REMOTE) ||
+	    !frame.return_address)
+		return 1;
+	w->ip = frame.return_address;
+	w->fp = frame.next > w->fp ? frame.next : 0;
+	return 0;
+}
+
+/* The frame-pointer walk of a task that is not running, from the registers with which it entered the kernel. */
+inline_always void stack__walk_remote(struct stack_record *record, struct task_struct *task)
+{
+	struct remote_walk walk = {.task = task, .at = record->kernel_frames & 127};
+	struct registers r;
 
 	if (!registers__of(task, &r))
 		return;
-	s->record.end = STACK_DEPTH_LIMIT;
-	for (u32 i = 0; i < STACK_DEPTH; i++) {
-		u32 slot = (at & 127) + i;
-
-		if (slot >= 2 * STACK_DEPTH)
-			break;
-		s->record.frames[slot] = r.ip;
-		count = i + 1;
-		s->record.end = STACK_NO_FRAME_PTR;
-		if (!r.fp || (r.fp & 7) || user__read(&frame, sizeof(frame), r.fp, task, USER_REMOTE) ||
-		    !frame.return_address || frame.next <= r.fp)
-			break;
-		r.ip = frame.return_address;
-		r.fp = frame.next;
-		s->record.end = STACK_DEPTH_LIMIT;
-	}
-	s->record.user_frames = count;
+	walk.ip = r.ip;
+	walk.fp = r.fp;
+	bpf_loop(STACK_DEPTH, walk__step, &walk, 0);
+	record->user_frames = walk.count;
+	record->end = walk.count == STACK_DEPTH ? STACK_DEPTH_LIMIT : STACK_NO_FRAME_PTR;
 }
 
 inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, struct loss *l)
 {
-	struct stack_hash hash = {.h = stack_salt, .check = ~stack_salt};
-	union stack_scratch *s;
-	u32 key = 0;
+	struct stack_place *p = place__get(PLACE_SWEEP);
+	struct stack_record *r;
 	long bytes;
 
-	s = bpf_map_lookup_elem(&sweep_scratch, &key);
-	if (!s)
+	if (!p)
 		return 0;
-	stack__owner(s, task, 0, &hash);
-	s->record.kernel_frames = s->record.user_frames = 0;
-	s->record.end = STACK_COMPLETE;
+	r = &p->scratch.record;
+	stack__owner(p, task, 0);
+	r->kernel_frames = r->user_frames = 0;
+	r->end = STACK_COMPLETE;
 	if (stack_kernel) {
-		bytes = bpf_get_task_stack(task, s->record.frames, FRAMES_BYTES, 0);
+		bytes = bpf_get_task_stack(task, r->frames, FRAMES_BYTES, 0);
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES)
-			s->record.kernel_frames = bytes / sizeof(u64);
+			r->kernel_frames = bytes / sizeof(u64);
 	}
-	if (stack_user && !(s->record.flags & STACK_FLAG_KTHREAD)) {
-		s->record.end = STACK_NOT_CAPTURED;
+	if (stack_user && !(r->flags & STACK_FLAG_KTHREAD)) {
+		r->end = STACK_NOT_CAPTURED;
 		if (may_sleep)
-			stack__walk_remote(s, task, s->record.kernel_frames);
+			stack__walk_remote(r, task);
 	}
-	stack__hash_frames(s, s->record.kernel_frames + s->record.user_frames, &hash);
-	s->record.hash = hash.h ?: 1;
-	stack__publish(s, task, hash.check, l);
-	return s->record.hash;
+	stack__hash_frames(PLACE_SWEEP, r->kernel_frames + r->user_frames);
+	stack__publish(p, task, l);
+	return r->hash;
 }
 
 /* What a thread that was just found is doing. The kernel state and `on_cpu` are read after its account exists, so that
@@ -92,7 +94,7 @@ inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool 
 	if (!task_state)
 		state = READ(task, on_cpu) ? STATE_RUNNING : STATE_RUNNABLE;
 	else
-		state = state__of_block(task, task_state, may_sleep ? USER_REMOTE : USER_NONE);
+		state = forget(l, state__of_block(task, task_state, may_sleep ? USER_REMOTE : USER_NONE));
 	if (since < born)
 		since = born;
 	if (config.offcpu && state >= STATE_FIRST_BLOCKED)
@@ -103,7 +105,7 @@ inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool 
 	thread__open_first(t, open__make(since, state));
 }
 
-#define SWEEP_TRIES 64
+#define SWEEP_TRIES 16
 
 /* Both accounts and the instant of the second, all of one moment. */
 inline_always bool sweep__read(struct thread *t, struct thread_record *r)

@@ -7,7 +7,7 @@
 #ifndef SONDE_WAIT_BPF_H
 #define SONDE_WAIT_BPF_H
 
-#include "common.bpf.h"
+#include "stack.bpf.h"
 #include "fs.h"
 
 const volatile struct sched_config config;
@@ -34,6 +34,15 @@ inline_always u32 word_at(void *address)
 	struct pollfd *p = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct pollfd));
 
 	return p->fd;
+}
+
+/* Eight bytes that are a pointer, as a number: newer verifiers keep track of what a typed load returns (6.17: f2362a57aeff),
+ * and a global function takes numbers only. */
+inline_always u64 number_at(void *address)
+{
+	struct timespec64 *t = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct timespec64));
+
+	return t->tv_sec;
 }
 
 struct file_kind {
@@ -97,19 +106,15 @@ inline_always u32 state__of_device(u32 device)
 		       : STATE_OTHER;
 }
 
-inline_always u32 state__of_fd(struct task_struct *task, u32 fd)
+/* What the file behind a slot of a descriptor table is. Global, so verified once for all its callers. */
+__noinline int state__of_slot(u64 table, u32 size, u32 fd)
 {
-	struct files_struct *files = READ(task, files);
 	struct file_kind kind = {};
-	struct fdtable *fdt;
 	void *file;
 
-	if (!files)
+	if (fd >= size)
 		return STATE_UNKNOWN;
-	fdt = READ(files, fdt);
-	if (fd >= READ(fdt, max_fds))
-		return STATE_UNKNOWN;
-	file = pointer_at((void *)READ(fdt, fd) + 8ULL * fd);
+	file = pointer_at((void *)(table + 8ULL * fd));
 	if (!file)
 		return STATE_UNKNOWN;
 	file__kind(file, &kind);
@@ -127,6 +132,28 @@ inline_always u32 state__of_fd(struct task_struct *task, u32 fd)
 	}
 }
 
+struct descriptors {
+	u64 table;
+	u32 size;
+};
+
+inline_always void descriptors__of(struct task_struct *task, struct descriptors *d)
+{
+	struct files_struct *files = READ(task, files);
+	struct fdtable *fdt;
+
+	d->size = 0;
+	d->table = 0;
+	if (!files)
+		return;
+	fdt = READ(files, fdt);
+	if (config.rdonly_cast)
+		d->table = number_at((void *)fdt + bpf_core_field_offset(fdt->fd));
+	else
+		d->table = (u64)READ(fdt, fd);
+	d->size = READ(fdt, max_fds);
+}
+
 /* How user memory of the thread in question can be read: it is current, the program may sleep, or not at all. */
 enum user_access { USER_CURRENT, USER_REMOTE, USER_NONE };
 
@@ -141,34 +168,60 @@ inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *
 
 #define POLL_LOOK 16 /* descriptors of one poll that are looked at */
 
-/* Network if all descriptors are sockets; one of another kind, or more than we look at: idle. */
-inline_always u32 state__of_poll(struct task_struct *task, u64 array, u64 count, enum user_access access)
+/* Network if all descriptors are sockets; one of another kind: idle. The poll's array lies in the stack's scratch. */
+__noinline int state__of_poll_copy(u32 which, u32 count, u64 table, u32 size)
 {
-	struct pollfd fds[POLL_LOOK];
+	struct stack_place *p = place__get(which);
 	u32 state = STATE_IDLE;
 
-	if (!count)
-		return STATE_SLEEP;
-	if (count > POLL_LOOK || access == USER_NONE)
-		return STATE_IDLE;
-	if (user__read(fds, (count * sizeof(fds[0])) & (2 * sizeof(fds) - 1), array, task, access))
-		return STATE_UNKNOWN;
-	for (u32 i = 0; i < POLL_LOOK; i++) {
-		if (i >= count)
-			break;
-		if (fds[i].fd < 0)
+	for (u32 i = 0; p && i < POLL_LOOK; i++) {
+		int fd = i < count ? (int)p->scratch.record.frames[i] : -1;
+
+		if (fd < 0)
 			continue;
-		state = state__of_fd(task, fds[i].fd);
+		state = state__of_slot(table, size, fd);
 		if (state != STATE_NETWORK)
 			return STATE_IDLE;
 	}
 	return state;
 }
 
-/* select() with one word of descriptors; more, or another kind among them: idle. */
-inline_always u32 state__of_select(struct task_struct *task, u64 count, u64 set, enum user_access access)
+inline_always u32 state__of_poll(struct task_struct *task, u64 array, u64 count, enum user_access access)
+{
+	u32 which = access == USER_REMOTE ? PLACE_SWEEP : PLACE_HERE;
+	struct stack_place *p = place__get(which);
+	struct descriptors d;
+
+	if (!count)
+		return STATE_SLEEP;
+	if (count > POLL_LOOK || access == USER_NONE || !p)
+		return STATE_IDLE;
+	if (user__read(p->scratch.record.frames, (count * sizeof(struct pollfd)) & 255, array, task, access))
+		return STATE_UNKNOWN;
+	descriptors__of(task, &d);
+	return state__of_poll_copy(which, count, d.table, d.size);
+}
+
+__noinline int state__of_set(u64 bits, u32 count, u64 table, u32 size)
 {
 	u32 state = STATE_IDLE;
+
+	for (u32 fd = 0; fd < 64; fd++) {
+		if (fd >= count)
+			break;
+		if (!(bits >> fd & 1))
+			continue;
+		state = state__of_slot(table, size, fd);
+		if (state != STATE_NETWORK)
+			return STATE_IDLE;
+	}
+	return state;
+}
+
+/* select() with one word of descriptors to read; more, or another kind among them: idle. */
+inline_always u32 state__of_select(struct task_struct *task, u64 count, u64 set, enum user_access access)
+{
+	struct descriptors d;
 	u64 bits = 0;
 
 	if (!count)
@@ -177,16 +230,8 @@ inline_always u32 state__of_select(struct task_struct *task, u64 count, u64 set,
 		return STATE_IDLE;
 	if (user__read(&bits, sizeof(bits), set, task, access))
 		return STATE_UNKNOWN;
-	for (u32 fd = 0; fd < 64; fd++) {
-		if (fd >= count)
-			break;
-		if (!(bits >> fd & 1))
-			continue;
-		state = state__of_fd(task, fd);
-		if (state != STATE_NETWORK)
-			return STATE_IDLE;
-	}
-	return state;
+	descriptors__of(task, &d);
+	return state__of_set(bits, count, d.table, d.size);
 }
 
 struct registers {
@@ -219,6 +264,7 @@ inline_always bool registers__of(struct task_struct *task, struct registers *r)
 inline_always u32 state__of_syscall(struct task_struct *task, struct registers *r, enum user_access access)
 {
 	u32 number = r->syscall;
+	struct descriptors d;
 
 	opaque(number);
 	if (number >= WAIT_CLASSES)
@@ -233,7 +279,8 @@ inline_always u32 state__of_syscall(struct task_struct *task, struct registers *
 	case WAIT_DISK:
 		return STATE_DISK;
 	case WAIT_FD:
-		return state__of_fd(task, r->arg1);
+		descriptors__of(task, &d);
+		return state__of_slot(d.table, d.size, r->arg1);
 	case WAIT_POLL:
 		return state__of_poll(task, r->arg1, r->arg2, access);
 	case WAIT_SELECT:

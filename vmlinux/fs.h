@@ -43,6 +43,11 @@ struct list_head {
 	struct list_head *next;
 };
 
+/* Likewise for a number of eight bytes, and (struct pollfd) for one of four. */
+struct timespec64 {
+	s64 tv_sec;
+};
+
 #pragma clang attribute pop
 
 #define S_IFMT	 0170000

@@ -197,6 +197,7 @@ enum loss_outcome {
 
 struct loss {
 	__u64 count[PART_COUNT][OUTCOME_COUNT];
+	__u64 scratch; /* bpf/common.bpf.h: forget() */
 };
 
 /* How a system call waits; the table by number is filled by user space, which knows the numbers. */

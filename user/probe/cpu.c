@@ -104,7 +104,7 @@ static struct probe *cpu__open(struct probe_context *context, const void *option
 	c->probe.type = &probe_cpu;
 	c->probe.context = context;
 	c->options = *(const struct cpu_options *)options;
-	c->cpus = context->loader->features.cpus;
+	c->cpus = context->loader->cpus;
 	c->links = calloc(c->cpus, sizeof(*c->links));
 	c->online = calloc(c->cpus, sizeof(*c->online));
 	if (c->links && c->online)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this kernel has, asked once: by its type information and by trying, never by its version. */
+/*
+ * What this kernel's type information says it has, for people and for hints. Probes do not ask: they try to load with
+ * everything, then with less (user/probe/unit.c), because being listed is not the same as being allowed.
+ */
 #ifndef SONDE_PROBE_FEATURES_H
 #define SONDE_PROBE_FEATURES_H
 

@@ -15,8 +15,8 @@
 
 #include "base/msg.h"
 
-#define RING_BYTES   (4u << 20)
-#define KNOWN_STACKS 16384
+#define RING_BYTES   (1u << 20)
+#define KNOWN_STACKS 16
 
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -54,6 +54,19 @@ static int loader__explain(int err)
 	return err;
 }
 
+static int has_type_information(void)
+{
+	char byte;
+	int fd = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (read(fd, &byte, 1) != 1)
+		err = -ENODATA;
+	close(fd);
+	return err;
+}
+
 int loader__open(struct loader *l, const struct target *target, const struct loader_options *options,
 		 int (*on_record)(void *, void *, size_t), void *context)
 {
@@ -64,17 +77,23 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 	libbpf_set_print(options->verbose ? print_all : print_nothing);
 	if (getrandom(&l->salt, sizeof(l->salt), GRND_NONBLOCK) != sizeof(l->salt))
 		l->salt = (uintptr_t)l ^ (uint64_t)getpid() << 32;
-	err = features__ask(&l->features);
+	l->cpus = libbpf_num_possible_cpus();
+	err = l->cpus < 0 ? l->cpus : has_type_information();
 	if (err) {
 		msg__error("this kernel has no type information: /sys/kernel/btf/vmlinux: %s (CONFIG_DEBUG_INFO_BTF is needed)",
 			   strerror(-err));
 		return -EOPNOTSUPP;
 	}
 	err = loader__create_maps(l);
-	if (err)
-		return loader__explain(err);
-	l->ring = ring_buffer__new(l->ring_fd, on_record, context, NULL);
-	return l->ring ? 0 : loader__explain(-errno);
+	return err ? loader__explain(err) : 0;
+}
+
+/* Mapped only when it is needed: while objects are loaded, the kernel's type information fills the memory. */
+static int loader__map_ring(struct loader *l)
+{
+	if (!l->ring)
+		l->ring = ring_buffer__new(l->ring_fd, l->on_record, l->context, NULL);
+	return l->ring ? 0 : -errno;
 }
 
 static void close_fd(int *fd)
@@ -96,12 +115,16 @@ void loader__close(struct loader *l)
 
 int loader__drain(struct loader *l)
 {
-	return ring_buffer__consume(l->ring);
+	int err = loader__map_ring(l);
+
+	return err ? err : ring_buffer__consume(l->ring);
 }
 
-int loader__ring_epoll_fd(const struct loader *l)
+int loader__ring_epoll_fd(struct loader *l)
 {
-	return ring_buffer__epoll_fd(l->ring);
+	int err = loader__map_ring(l);
+
+	return err ? err : ring_buffer__epoll_fd(l->ring);
 }
 
 struct raw_mark {

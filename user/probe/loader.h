@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "probe/features.h"
 #include "probe/target.h"
 #include "sonde/abi.h"
 
@@ -21,7 +20,7 @@ struct ring_buffer;
 
 struct loader_options {
 	uint64_t ring_bytes;	/* power of two; 0: the default */
-	unsigned stacks;	/* distinct stacks that the kernel remembers; 0: default */
+	unsigned stacks;	/* distinct stacks that the kernel remembers; 0: a token number */
 	bool kernel_only, user_only, per_thread_stacks;
 	bool verbose;		/* libbpf's words on stderr */
 	bool force_raw;		/* take the raw tracepoint alternative (tests) */
@@ -36,7 +35,7 @@ struct loader_image {
 extern const struct loader_image loader__images[]; /* ends with a NULL name */
 
 struct loader {
-	struct features features;
+	int cpus; /* possible ones: the width of per-CPU values */
 	const struct target *target;
 	struct loader_options options;
 	uint64_t salt;
@@ -53,7 +52,7 @@ void loader__close(struct loader *l);
 
 /* Hands over the records that are in the ring. Number of records or -errno. */
 int loader__drain(struct loader *l);
-int loader__ring_epoll_fd(const struct loader *l);
+int loader__ring_epoll_fd(struct loader *l);
 /* Marks a process (or thread) of sonde's PID namespace: MARK_WANTED. 0, -ESRCH or -errno. */
 int loader__mark(struct loader *l, pid_t pid, uint32_t value);
 
@@ -82,6 +81,7 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 /* Copies `size` bytes over the read-only variable `name`. -ENOENT: no such variable; -EINVAL: another size. */
 int unit__set(struct unit *u, const char *variable, const void *value, size_t size);
 int unit__autoload(struct unit *u, const char *program, bool on);
+int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program); /* tracing programs: 0 or -errno */
 int unit__keep(struct unit *u, struct bpf_link *link); /* takes ownership */
 int unit__program_fd(const struct unit *u, const char *program);

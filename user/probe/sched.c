@@ -13,6 +13,7 @@
 
 #include "base/msg.h"
 #include "base/units.h"
+#include "probe/features.h"
 #include "probe/waits.h"
 
 static const struct metric *const metrics[] = {
@@ -71,24 +72,44 @@ static const struct sched_program programs[] = {
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
-/* Attempts: 0 all that the kernel seems to have, 1 without the kfunc, 2 also without the sleepable sweep. */
-#define ATTEMPTS 3
+/* What each attempt to load still uses; the first one that the kernel takes is kept. */
+static const struct attempt {
+	bool kfuncs;	   /* bpf_rdonly_cast, bpf_rcu_read_lock: from 6.2 on */
+	bool sleepable;	   /* the sweep can read user stacks of blocked threads: from 5.18 on */
+	bool switch_state; /* sched_switch hands over prev_state: from 5.18 on */
+} attempts[] = {
+	{true, true, true},
+	{false, true, true},
+	{false, false, true},
+	{false, false, false},
+};
+#define ATTEMPTS (int)(sizeof(attempts) / sizeof(attempts[0]))
+
+#define CELLS_MANY 16384
+#define CELLS_FEW  1024 /* who ran instead, and nothing else */
+
+static int sched__size_cells(struct sched *s, struct unit *u)
+{
+	unsigned cells = s->options.offcpu || s->options.runq_key ? CELLS_MANY : CELLS_FEW;
+	int err = unit__resize(u, "cells_a", cells);
+
+	return err ? err : unit__resize(u, "cells_b", cells);
+}
 
 static int sched__prepare(void *context, struct unit *u, int attempt)
 {
 	struct sched *s = context;
-	const struct features *f = &u->loader->features;
+	const struct attempt *with = &attempts[attempt];
 	const struct sched_options *o = &s->options;
-	bool sleepable = f->copy_user_task && attempt < 2;
 	struct sched_config config = {
 		.runq = o->runq,
 		.offcpu = o->offcpu,
 		.wall = o->wall,
 		.waker = o->waker,
 		.classify = o->offcpu || o->wall,
-		.switch_state = f->switch_state,
-		.rdonly_cast = f->rdonly_cast && !u->image->raw && attempt < 1,
-		.rcu_lock = f->rcu_lock && attempt < 1,
+		.switch_state = with->switch_state,
+		.rdonly_cast = with->kfuncs && !u->image->raw,
+		.rcu_lock = with->kfuncs,
 		.runq_key = o->runq_key,
 		.weight_cap = o->sample ? o->weight_cap : 0,
 		.sample_ns = o->sample_ns,
@@ -99,10 +120,12 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
+	if (!err)
+		err = sched__size_cells(s, u);
 	for (size_t i = 0; !err && i < PROGRAMS; i++)
 		err = unit__autoload(u, programs[i].name, programs[i].wanted(s));
 	if (!err)
-		err = unit__autoload(u, sleepable ? "sweep_sleepable" : "sweep", true);
+		err = unit__autoload(u, with->sleepable ? "sweep_sleepable" : "sweep", true);
 	return err;
 }
 

@@ -29,7 +29,7 @@ const struct metric metric_runq_ran = {
 /* All CPUs' cumulative histograms, summed; the maximum is the one since the last cut. */
 static int read_hist(struct sched *s, struct runq_hist *sum)
 {
-	int cpus = s->unit.loader->features.cpus;
+	int cpus = s->unit.loader->cpus;
 	struct runq_hist *per_cpu = calloc(cpus, sizeof(*per_cpu));
 	uint32_t key = 0;
 	int err = 0;

@@ -48,6 +48,13 @@ int unit__autoload(struct unit *u, const char *program, bool on)
 	return p ? bpf_program__set_autoload(p, on) : -ENOENT;
 }
 
+int unit__resize(struct unit *u, const char *map, unsigned entries)
+{
+	struct bpf_map *m = bpf_object__find_map_by_name(u->object, map);
+
+	return m ? bpf_map__set_max_entries(m, entries) : -ENOENT;
+}
+
 /* The two maps of each session that exist once, whatever the number of objects. */
 static int unit__share_maps(struct unit *u)
 {
@@ -150,7 +157,7 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 	int err = -ENOENT;
 
 	*u = (struct unit){.loader = l};
-	for (int raw = l->options.force_raw || !l->features.task_storage; raw < 2; raw++) {
+	for (int raw = l->options.force_raw; raw < 2; raw++) {
 		for (int attempt = 0; attempt < attempts; attempt++) {
 			size_t used = strlen(u->why_not);
 
@@ -267,12 +274,12 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
 	if (bpf_map_update_elem(u->cells_outer, &slot, &next, BPF_ANY))
 		return -errno;
 	u->cells_active = !u->cells_active;
-	return cells__take(full, u->loader->features.cpus, rows, count);
+	return cells__take(full, u->loader->cpus, rows, count);
 }
 
 void unit__losses(const struct unit *u, struct loss *sum)
 {
-	int cpus = u->loader->features.cpus;
+	int cpus = u->loader->cpus;
 	struct loss *per_cpu = calloc(cpus, sizeof(*per_cpu));
 	uint32_t key = 0;
 
@@ -312,7 +319,7 @@ uint64_t unit__map_bytes(const struct unit *u)
 		if (!bpf_map__autocreate(map))
 			continue;
 		if (type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH)
-			value *= u->loader->features.cpus;
+			value *= u->loader->cpus;
 		if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
 			value += bpf_map__key_size(map) + 48; /* the kernel's struct htab_elem and its bucket */
 		if (type == BPF_MAP_TYPE_RINGBUF)

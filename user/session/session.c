@@ -14,6 +14,7 @@
 #include "base/units.h"
 
 #define STACK_MEMORY_BYTES (64u << 20)
+#define KNOWN_STACKS	   16384
 
 /* --- records and points */
 
@@ -69,6 +70,7 @@ static int session__open_probes(struct session *s)
 		.kernel_only = o->kernel_only,
 		.user_only = o->user_only,
 		.per_thread_stacks = s->plan->stacks_per_thread,
+		.stacks = s->plan->needs_stacks ? KNOWN_STACKS : 0,
 		.force_raw = o->force_raw,
 		.verbose = getenv("SONDE_LIBBPF_LOG") != NULL,
 	};
