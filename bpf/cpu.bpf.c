@@ -28,3 +28,18 @@ int on_tick(void *ctx)
 		loss__count(l, CPU, MAP_FULL);
 	return 0;
 }
+
+HOOK("sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task)
+{
+	target__on_exec(task);
+	return 0;
+}
+
+/* Children of marked processes, with --follow. */
+HOOK("task_newtask")
+int BPF_PROG(on_newtask, struct task_struct *task, u64 clone_flags)
+{
+	target__on_fork(task__current(), task, clone_flags);
+	return 0;
+}

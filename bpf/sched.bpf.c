@@ -427,6 +427,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 
 	if (!l)
 		return 0;
+	target__on_exec(task);
 	wanted = control.cut && target__wants(task);
 	t = thread__get(task);
 	if (wanted && !t)

@@ -58,7 +58,10 @@ inline_always u32 mark__get(struct task_struct *task)
 
 inline_always void mark__set(struct task_struct *task, u32 value)
 {
-	bpf_task_storage_get(&marks, task, &value, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	u32 *m = bpf_task_storage_get(&marks, task, &value, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (m)
+		*m = value;
 }
 #endif
 
@@ -121,6 +124,13 @@ inline_always bool target__wants(struct task_struct *task)
 			return false;
 	}
 	return !(conditions & TARGET_CGROUP) || target__in_cgroup(task);
+}
+
+/* At exec: what was started for the measurement becomes the target. */
+inline_always void target__on_exec(struct task_struct *task)
+{
+	if ((target.conditions & TARGET_MARKED) && mark__get(task) == MARK_EXEC)
+		mark__set(task, MARK_WANTED);
 }
 
 /* At fork: a thread shares its leader's mark; a child process inherits it with --follow, unless it has one. */

@@ -265,5 +265,6 @@ struct target_filter {
 
 #define MARK_WANTED 1
 #define MARK_NEVER  2 /* sonde itself */
+#define MARK_EXEC   3 /* COMMAND's process: wanted from its exec on; until then it is sonde's own code */
 
 #endif

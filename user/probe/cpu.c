@@ -27,6 +27,8 @@ static const struct metric *const metrics[] = {&metric_cpu_samples, NULL};
 
 static const struct hook hooks[] = {
 	{"perf_event", "cycles, cpu-clock", "everything; cpu-clock instead of cycles: code with interrupts off is seen late"},
+	{"sched_process_exec", "tp_btf, raw_tp", "COMMAND"},
+	{"task_newtask", "tp_btf, raw_tp", "children (--follow, COMMAND)"},
 	{NULL},
 };
 
@@ -66,9 +68,14 @@ static int event_open(const struct clock *clock, uint64_t hz, int cpu)
 
 static int cpu__prepare(void *context, struct unit *u, int attempt)
 {
+	bool marked = u->loader->target->filter.conditions & TARGET_MARKED;
+	int err = unit__autoload(u, "on_tick", true);
+
 	(void)context;
 	(void)attempt;
-	return unit__autoload(u, "on_tick", true);
+	if (!err)
+		err = unit__autoload(u, "on_exec", marked);
+	return err ? err : unit__autoload(u, "on_newtask", marked && u->loader->target->filter.follow);
 }
 
 static void cpu__detach(struct probe *probe)
@@ -79,6 +86,7 @@ static void cpu__detach(struct probe *probe)
 		bpf_link__destroy(c->links[i]);
 		c->links[i] = NULL;
 	}
+	unit__detach(&c->unit);
 }
 
 static void cpu__close(struct probe *probe)
@@ -203,10 +211,19 @@ static int cpu__follow_hotplug(struct cpu *c)
 static int cpu__attach(struct probe *probe)
 {
 	struct cpu *c = (struct cpu *)probe;
+	bool marked = c->unit.loader->target->filter.conditions & TARGET_MARKED;
 	int err = cpu__follow_hotplug(c);
 
-	if (err)
+	if (err) {
 		explain(err, c->options.frequency_hz);
+		return err;
+	}
+	if (marked)
+		err = unit__attach(&c->unit, "on_exec");
+	if (!err && marked && c->unit.loader->target->filter.follow)
+		err = unit__attach(&c->unit, "on_newtask");
+	if (err)
+		msg__error("cannot attach to processes' exec and fork: %s (see `sonde check`)", strerror(-err));
 	return err;
 }
 

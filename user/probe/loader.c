@@ -173,7 +173,7 @@ static int loader__mark_raw(struct loader *l, pid_t pid, uint32_t value)
 static int loader__mark_task(struct loader *l, pid_t pid, uint32_t value)
 {
 	bool threads = l->target->filter.conditions & TARGET_THREADS;
-	int fd = syscall(SYS_pidfd_open, pid, threads && value == MARK_WANTED ? PIDFD_THREAD : 0);
+	int fd = syscall(SYS_pidfd_open, pid, threads && value != MARK_NEVER ? PIDFD_THREAD : 0);
 	int err = 0;
 
 	if (fd < 0 && errno == EINVAL)

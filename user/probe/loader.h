@@ -53,7 +53,7 @@ void loader__close(struct loader *l);
 /* Hands over the records that are in the ring. Number of records or -errno. */
 int loader__drain(struct loader *l);
 int loader__ring_epoll_fd(struct loader *l);
-/* Marks a process (or thread) of sonde's PID namespace: MARK_WANTED. 0, -ESRCH or -errno. */
+/* Marks a process (or thread) of sonde's PID namespace: MARK_ of abi.h. 0, -ESRCH or -errno. */
 int loader__mark(struct loader *l, pid_t pid, uint32_t value);
 
 /* Run-time statistics of BPF programs, for the whole machine: on while the descriptor is open. -errno if refused. */

@@ -156,6 +156,35 @@ static int emit_point(struct sched *s, struct point_stream *out, struct point *p
 	return err;
 }
 
+/* Where an interrupt or a softirq was entered; what lies below it was merely interrupted. x86 and arm64. */
+static bool is_interrupt_entry(const char *name)
+{
+	static const char *const entries[] = {
+		"asm_sysvec_", "asm_common_interrupt", "asm_exc_nmi",  "common_interrupt", "ret_from_intr",
+		"el1h_64_irq", "el0t_64_irq",	       "el1_irq",      "el0_irq",	   "handle_softirqs",
+		"__do_softirq", "__softirqentry_text_start",
+	};
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
+		if (!strncmp(name, entries[i], strlen(entries[i])))
+			return true;
+	return false;
+}
+
+/* A waker in interrupt context has kernel frames down to the interrupt's entry, no user stack and no name. */
+static void fill_waker(struct sample *sample, const struct stack_view *view)
+{
+	sample->waker_frames = view->frames;
+	sample->waker_count = view->count;
+	sample->waker_comm = view->in_irq ? "" : view->who.comm;
+	for (size_t i = 0; i < view->count && view->frames[i].kind == FRAME_KERNEL; i++)
+		if (is_interrupt_entry(view->frames[i].name)) {
+			sample->waker_count = i;
+			sample->waker_comm = "";
+			break;
+		}
+}
+
 static int emit_group(struct sched *s, const struct cell_row *rows, size_t count, struct point_stream *out,
 		      struct drain *d, struct totals *sum)
 {
@@ -172,9 +201,7 @@ static int emit_group(struct sched *s, const struct cell_row *rows, size_t count
 	p.sample.hist = hist.count ? &hist : NULL;
 	if (key->b) {
 		probe__view(s->probe.context->stacks, key->b, &waker);
-		p.sample.waker_frames = waker.frames;
-		p.sample.waker_count = waker.count;
-		p.sample.waker_comm = waker.who.comm;
+		fill_waker(&p.sample, &waker);
 	}
 	sum->waits += p.sample.occurrences;
 	sum->open += p.sample.open;

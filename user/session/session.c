@@ -94,8 +94,10 @@ static int session__open_probes(struct session *s)
 /* A target that vanished since it was named is no target. */
 static int session__mark(struct session *s, size_t from)
 {
+	uint32_t mark = s->child.pid ? MARK_EXEC : MARK_WANTED;
+
 	for (size_t i = from; i < s->target.count; i++) {
-		int err = loader__mark(&s->loader, s->target.pids[i], MARK_WANTED);
+		int err = loader__mark(&s->loader, s->target.pids[i], mark);
 
 		if (err == -ESRCH && from) /* a descendant that has ended meanwhile */
 			continue;
