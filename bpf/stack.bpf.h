@@ -215,6 +215,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags,
 			r->kernel_frames = count = bytes / sizeof(u64);
 	}
 	if (stack_user && !(r->flags & STACK_NO_USER)) {
+		opaque(count);
 		count &= 127;
 		bytes = bpf_get_stack(ctx, r->frames + count, FRAMES_BYTES, BPF_F_USER_STACK);
 		r->end = STACK_FAULT;

@@ -48,7 +48,7 @@ inline_always void stack__walk_remote(struct stack_record *record, struct task_s
 	struct remote_walk walk = {.task = task, .at = record->kernel_frames & 127};
 	struct registers r;
 
-	if (!registers__of(task, &r))
+	if (!registers__of(task, &r, USER_REMOTE))
 		return;
 	walk.ip = r.ip;
 	walk.fp = r.fp;

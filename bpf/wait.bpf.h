@@ -240,18 +240,27 @@ struct registers {
 	u64 arg1, arg2;
 };
 
+/* Where they lie: the helper takes trusted pointers only, so the raw variant asks for the current task by itself. Before
+ * the helper came, they lay at the very top of the kernel stack. */
+inline_always struct pt_regs *registers__at(struct task_struct *task, enum user_access access)
+{
+#ifdef RAW_TP
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (void *)READ(task, stack) + KERNEL_STACK_BYTES - bpf_core_type_size(struct pt_regs);
+	if (access == USER_CURRENT)
+		task = bpf_get_current_task_btf();
+#endif
+	return (struct pt_regs *)bpf_task_pt_regs(task);
+}
+
 /* The registers with which the thread entered the kernel. False for kernel threads. */
-inline_always bool registers__of(struct task_struct *task, struct registers *r)
+inline_always bool registers__of(struct task_struct *task, struct registers *r, enum user_access access)
 {
 	struct pt_regs *regs;
 
 	if (READ(task, flags) & PF_KTHREAD)
 		return false;
-#ifdef RAW_TP
-	regs = (void *)READ(task, stack) + KERNEL_STACK_BYTES - bpf_core_type_size(struct pt_regs);
-#else
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-#endif
+	regs = registers__at(task, access);
 	r->ip = READ(regs, REGS_IP);
 	r->sp = READ(regs, REGS_SP);
 	r->fp = READ(regs, REGS_FP);
@@ -311,7 +320,7 @@ inline_always u32 state__of_block(struct task_struct *task, u32 task_state, enum
 		return STATE_OTHER;
 	if (bpf_core_field_exists(task->in_memstall) && READ_BIT(task, in_memstall))
 		return STATE_MEMORY;
-	if (!registers__of(task, &r)) {
+	if (!registers__of(task, &r, access)) {
 		if (READ_BIT(task, in_iowait))
 			return STATE_DISK;
 		return (task_state & TASK_INTERRUPTIBLE) || (task_state & TASK_NOLOAD) ? STATE_IDLE : STATE_OTHER;

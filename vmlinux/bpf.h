@@ -20,4 +20,8 @@ struct bpf_iter__task {
 
 #pragma clang attribute pop
 
+enum bpf_func_id {
+	BPF_FUNC_task_pt_regs = 175, /* dd6e10fbd9fb (5.15) */
+};
+
 #endif

@@ -19,7 +19,7 @@ struct cred {
 
 /* Under CONFIG_CFS_BANDWIDTH; task-based throttling since kernel commit e1fad12dcb66 (6.18). */
 struct cfs_rq {
-	int throttle_count;
+	unsigned throttle_count;
 };
 
 struct sched_entity {
@@ -30,13 +30,13 @@ struct task_struct {
 	unsigned int __state; /* `state` before 2f064a59a11f (5.14): task_struct___state */
 	void *stack;
 	unsigned int flags;
-	int on_cpu;
+	unsigned on_cpu; /* u8 since 7.3: unsigned, so that libbpf may adjust the load's size */
 	struct sched_entity se;
 	struct mm_struct *mm;
-	int exit_state;
+	unsigned exit_state;
 	unsigned in_iowait : 1;
 	unsigned in_memstall : 1; /* CONFIG_PSI */
-	int pid, tgid;
+	unsigned pid, tgid;
 	struct task_struct *group_leader;
 	u64 utime, stime;
 	u64 start_time;	    /* CLOCK_MONOTONIC, ns */

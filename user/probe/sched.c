@@ -96,6 +96,16 @@ static int sched__size_cells(struct sched *s, struct unit *u)
 	return err ? err : unit__resize(u, "cells_b", cells);
 }
 
+/* Raw tracepoints notice only when they are attached that an argument is missing, and 5.10 warns of what it cannot load:
+ * there, its type information is believed. */
+static bool attempt_fits(const struct attempt *with)
+{
+	struct features f;
+
+	return !features__ask(&f) && (!with->sleepable || f.copy_user_task) &&
+	       (!with->switch_state || f.switch_state) && (!with->kfuncs || f.rcu_lock);
+}
+
 static int sched__prepare(void *context, struct unit *u, int attempt)
 {
 	struct sched *s = context;
@@ -118,6 +128,8 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 	};
 	int err;
 
+	if (u->image->raw && !attempt_fits(with))
+		return -EOPNOTSUPP;
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
 	if (!err)

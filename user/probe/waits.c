@@ -45,7 +45,6 @@ static const struct {
 	W(tee, FD),
 	W(vmsplice, FD),
 	W(ioctl, FD),
-	W(close, FD),
 	W(sendfile, FD), /* first argument: where it goes */
 	W(copy_file_range, FD),
 	W(fsync, DISK),
