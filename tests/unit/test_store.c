@@ -408,29 +408,43 @@ static void garbage_behind_the_start(void **state)
 	stacks__free(s);
 }
 
-static void unmapped_address(void **state)
+/* Where no code is mapped, no caller can be: a walk that came there had lost its way before. A leaf may be
+ * anywhere. */
+static void unmapped_addresses(void **state)
 {
+	const uint64_t frames[] = {0x10, address((void *)capture) + 1, 0x7ffff000dead,
+				   address((void *)capture) + 1};
 	struct stacks *s = new_store();
-	const uint64_t frames[] = {0x10, 0x7ffff000dead};
-	struct record record = describe(getpid(), 1, frames, 2);
-	struct stack_view v = add_and_resolve(s, &record);
+	struct record record = describe(getpid(), 1, frames, 4);
+	struct stack_view v;
 
 	(void)state;
+	record.r.end = STACK_DEPTH_LIMIT;
+	v = add_and_resolve(s, &record);
+	assert_int_equal(v.count, 3);
 	check_frame(&v, 0, "[unknown]+0x10", "[unknown]", FRAME_USER);
-	check_frame(&v, 1, "[unknown]+0x7ffff000dead", "[unknown]", FRAME_USER);
+	check_frame(&v, 1, "capture", self, FRAME_USER);
+	assert_string_equal(v.incomplete, "no frame pointers");
+	assert_string_equal(v.stopped_in, self);
+	/* Whoever says that a stack is complete has better means than guessing. */
+	record.r.end = STACK_COMPLETE;
+	record.r.hash = 2;
+	v = add_and_resolve(s, &record);
+	assert_int_equal(v.count, 4);
+	check_frame(&v, 2, "[unknown]+0x7ffff000dead", "[unknown]", FRAME_USER);
 	stacks__free(s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_stack),	     cmocka_unit_test(thread_stack),
-		cmocka_unit_test(leaf_is_exact),     cmocka_unit_test(malformed),
-		cmocka_unit_test(memory_limit),	     cmocka_unit_test(gone_and_reused),
-		cmocka_unit_test(translated_pids),   cmocka_unit_test(leader_has_ended),
-		cmocka_unit_test(kernel_and_user),   cmocka_unit_test(interrupts_and_kthreads),
-		cmocka_unit_test(incomplete_stacks), cmocka_unit_test(garbage_behind_the_start),
-		cmocka_unit_test(unmapped_address),
+		cmocka_unit_test(own_stack),	      cmocka_unit_test(thread_stack),
+		cmocka_unit_test(leaf_is_exact),      cmocka_unit_test(malformed),
+		cmocka_unit_test(memory_limit),	      cmocka_unit_test(gone_and_reused),
+		cmocka_unit_test(translated_pids),    cmocka_unit_test(leader_has_ended),
+		cmocka_unit_test(kernel_and_user),    cmocka_unit_test(interrupts_and_kthreads),
+		cmocka_unit_test(incomplete_stacks),  cmocka_unit_test(garbage_behind_the_start),
+		cmocka_unit_test(unmapped_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

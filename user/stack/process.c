@@ -230,7 +230,7 @@ int process__read(struct process *p, int dir, struct strings *strings)
 	return 0;
 }
 
-const struct mapping *process__find(const struct process *p, uint64_t address)
+struct mapping *process__find(const struct process *p, uint64_t address)
 {
 	size_t low = 0, high = p->count, middle;
 

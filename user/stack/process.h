@@ -34,7 +34,8 @@ struct process {
 	pid_t local_pid;      /* in the PID namespace of /proc; 0: it has none there */
 	struct mapping *mappings; /* executable ones, ascending; owned */
 	size_t count;
-	uint64_t read_at_ns; /* CLOCK_MONOTONIC; 0: never */
+	uint64_t read_at_ns;	  /* CLOCK_MONOTONIC; 0: never */
+	uint64_t reread_after_ns; /* from then on, if an address is in no mapping; 0: not set yet */
 	uint64_t exe_device, exe_inode;
 	uint32_t jit_source; /* of the store; 0: none */
 	bool gone;	     /* it could not be read when it was first seen */
@@ -48,7 +49,7 @@ struct process {
 int process__open(const struct process *p);
 /* Reads the executable mappings. 0, -ESRCH or -ENOMEM; on an error the old ones stay. */
 int process__read(struct process *p, int dir, struct strings *strings);
-const struct mapping *process__find(const struct process *p, uint64_t address); /* NULL: nothing is there */
+struct mapping *process__find(const struct process *p, uint64_t address); /* NULL: nothing is there */
 /* The mapped file, as the process sees it: a path descriptor (safefile.h) and what it is, or -errno. */
 struct stat;
 int process__locate(const struct mapping *m, int dir, struct stat *st);

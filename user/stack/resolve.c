@@ -209,41 +209,48 @@ static int answer_all(struct stacks *s, struct questions *q)
 	return err == -ENOMEM ? err : hidden;
 }
 
-/* Where the user part of a stack reaches the start of its thread. */
+/* Where the user part of a stack ends. */
 struct walk_end {
-	size_t count; /* frames up to the start */
-	bool complete;
+	size_t count;  /* frames that are kept */
+	bool complete; /* they reach the start of the thread */
+	bool astray;   /* cut: from there on the walk followed something that is no frame pointer */
 };
+
+static enum symbol_start name_frame(struct stacks *s, struct frame *frame, const struct location *l)
+{
+	const struct name_key key = key_of(l);
+	const struct name *name = l->source == SOURCE_NONE ? NULL : table__find(&s->names, &key);
+
+	frame->kind = (enum frame_kind)l->kind;
+	if (!name || !name->text)
+		return SYMBOL_NO_START;
+	frame->name = name->text;
+	frame->object = name->object;
+	return name->start;
+}
 
 static struct walk_end name_frames(struct stacks *s, struct stack *stack)
 {
-	struct walk_end end = {.count = stack->count};
-	enum symbol_start last = SYMBOL_NO_START;
-	const struct name *name;
-	struct name_key key;
+	struct walk_end end = {0};
+	enum symbol_start start = SYMBOL_NO_START;
 
-	for (size_t i = 0; i < stack->count; i++) {
-		struct frame *frame = &stack->frames[i];
-		const struct location *l = &stack->pending[i];
+	for (; end.count < stack->count; end.count++) {
+		const struct location *l = &stack->pending[end.count];
 
-		key = key_of(l);
-		name = l->source == SOURCE_NONE ? NULL : table__find(&s->names, &key);
-		frame->kind = (enum frame_kind)l->kind;
-		if (name && name->text) {
-			frame->name = name->text;
-			frame->object = name->object;
+		/* A caller's address where no code is mapped: neither this nor what follows it are frames. */
+		if (l->unmapped && end.count > stack->kernel_count && stack->end != STACK_COMPLETE) {
+			end.astray = true;
+			return end;
 		}
-		last = i >= stack->kernel_count && name ? name->start : SYMBOL_NO_START;
-		/* Start functions call each other; what follows the last of them was found on a stack that
-		 * has ended. */
-		if (end.complete && last == SYMBOL_NO_START)
-			break;
-		if (last == SYMBOL_START)
-			end.complete = true;
-		if (end.complete)
-			end.count = i + 1;
+		start = name_frame(s, &stack->frames[end.count], l);
+		if (end.count < stack->kernel_count)
+			start = SYMBOL_NO_START;
+		/* Start functions call each other; what follows the last of them is left over from before. */
+		if (end.complete && start == SYMBOL_NO_START)
+			return end;
+		end.complete |= start == SYMBOL_START;
 	}
-	end.complete |= last == SYMBOL_START_IF_LAST;
+	end.complete |= start == SYMBOL_START_IF_LAST;
 	return end;
 }
 
@@ -269,6 +276,7 @@ static void add_mark(struct stack *stack, const char *text)
 static void finish(struct stacks *s, struct stack *stack)
 {
 	struct walk_end end = name_frames(s, stack);
+	enum stack_end reason = end.astray && !end.complete ? STACK_NO_FRAME_PTR : (enum stack_end)stack->end;
 
 	stack->count = (uint16_t)end.count;
 	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
@@ -278,12 +286,12 @@ static void finish(struct stacks *s, struct stack *stack)
 		add_mark(stack, "[irq]");
 	else if (stack->flags & STACK_FLAG_SOFTIRQ)
 		add_mark(stack, "[softirq]");
-	else if (!end.complete && stack->end != STACK_COMPLETE && !s->options.kernel_only &&
+	else if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&
 		 !(stack->flags & STACK_FLAG_KTHREAD)) {
-		stack->incomplete = reasons[stack->end];
+		stack->incomplete = reasons[reason];
 		if (stack->user_count)
 			stack->stopped_in = stack->frames[stack->count - 1].object;
-		add_mark(stack, marks[stack->end]);
+		add_mark(stack, marks[reason]);
 		s->counts.incomplete++;
 	}
 }

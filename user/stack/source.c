@@ -11,10 +11,14 @@
 #include "stack/store_private.h"
 #include "stack/vdso.h"
 
-#define REREAD_INTERVAL_NS 10000000ULL	/* of one process's mappings, for addresses that are in none */
-#define LOW_ADDRESSES	   (1ULL << 32) /* a 32-bit process has another vdso than we */
-#define UNBOUND		   0u
-#define UNOPENED	   UINT32_MAX /* the mapping's file cannot be had */
+#define REREAD_FIRST_NS \
+	10000000ULL /* between two looks at a process's mappings for addresses that are in none */
+#define REREAD_LAST_NS                                                                                       \
+	640000000ULL /* the same, after looks that found nothing: walks without frame pointers yield garbage \
+		      */
+#define LOW_ADDRESSES (1ULL << 32) /* a 32-bit process has another vdso than we */
+#define UNBOUND	      0u
+#define UNOPENED      UINT32_MAX /* the mapping's file cannot be had */
 
 static int add_source(struct stacks *s, const struct source *new, uint32_t *index)
 {
@@ -281,7 +285,7 @@ static void reread(struct stacks *s, struct process *p)
 {
 	int dir;
 
-	if (!p->stale && units__now_ns() - p->read_at_ns < REREAD_INTERVAL_NS)
+	if (!p->stale && units__now_ns() - p->read_at_ns < p->reread_after_ns)
 		return;
 	dir = process__open(p);
 	if (dir < 0)
@@ -291,21 +295,38 @@ static void reread(struct stacks *s, struct process *p)
 	close(dir);
 }
 
+/* What stands at an address now, if need be by looking again. */
+static struct mapping *find_mapping(struct stacks *s, struct process *p, uint64_t address)
+{
+	struct mapping *m;
+	uint64_t read_at;
+
+	if (!p->reread_after_ns)
+		p->reread_after_ns = REREAD_FIRST_NS;
+	if (p->stale)
+		reread(s, p);
+	m = process__find(p, address);
+	if (m)
+		return m;
+	read_at = p->read_at_ns;
+	reread(s, p);
+	m = process__find(p, address);
+	if (m)
+		p->reread_after_ns = REREAD_FIRST_NS;
+	else if (p->read_at_ns != read_at && p->reread_after_ns < REREAD_LAST_NS)
+		p->reread_after_ns *= 2;
+	return m;
+}
+
 int source__bind(struct stacks *s, struct process *p, struct frame *frame, struct location *l)
 {
-	const struct mapping *m;
+	struct mapping *m = p->gone ? NULL : find_mapping(s, p, frame->address);
 
 	l->kind = FRAME_USER;
-	if (p->stale && !p->gone)
-		reread(s, p);
 	if (!p->count)
 		return name_frame(s, frame, l, "[unknown]", "[unknown: process gone]");
-	m = process__find(p, frame->address);
-	if (!m) {
-		reread(s, p);
-		m = process__find(p, frame->address);
-	}
-	if (!m)
-		return name_frame(s, frame, l, "[unknown]", "[unknown]+0x%" PRIx64, frame->address);
-	return binders[m->kind](s, p, (struct mapping *)m, frame, l);
+	if (m)
+		return binders[m->kind](s, p, m, frame, l);
+	l->unmapped = true;
+	return name_frame(s, frame, l, "[unknown]", "[unknown]+0x%" PRIx64, frame->address);
 }

@@ -75,12 +75,14 @@ static struct process *find_process(struct stacks *s, const struct stack_record 
 {
 	const struct process_key key = {
 		.start_boot_ns = r->start_boot_ns, .exec_id = r->exec_id, .tgid = r->tgid};
-	struct process **slot = table__add(&s->processes, &key, NULL), *p;
+	struct process **slot, *p;
+	bool is_new;
 	int dir;
 
+	slot = table__add(&s->processes, &key, &is_new);
 	if (!slot)
 		return NULL;
-	if (*slot)
+	if (!is_new)
 		return *slot;
 	p = calloc(1, sizeof(*p));
 	if (!p) {

@@ -56,11 +56,12 @@ int stacks__resolve(struct stacks *);
 
 /*
  * Frames are named so: "name" where a symbol is right; "libc.so.6+0x8b3f1" (the file's virtual address) where
- * none is;
- * "[jit]+0x7f..." for anonymous code that no perf map names; "[vdso]+0x...", "[vsyscall]", "[uprobes]";
+ * none is; "[jit]+0x7f..." for anonymous code that no perf map names; "[vdso]+0x...", "[vsyscall]",
+ * "[uprobes]";
  * "[unknown]+0x..." where nothing is mapped; "[unknown: process gone]" where the mappings could not be read
  * any more; "[unknown]" in the kernel. What a walk found behind the start of a thread is no frame and left
- * out.
+ * out, and so is, in an incomplete stack, everything from the first caller on that lies where no code is
+ * mapped.
  */
 struct stack_view {
 	struct who who; /* comm: of the thread; tid: the one seen first */

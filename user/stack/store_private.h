@@ -31,8 +31,9 @@ struct source {
 struct location {
 	uint64_t address; /* in the source's own terms, see enum symbol_source */
 	uint32_t source;
-	uint16_t kind;	/* enum frame_kind */
-	uint16_t exact; /* 1: the instruction itself; 0: a return address, the call stands before it */
+	uint16_t kind; /* enum frame_kind */
+	uint8_t exact; /* 1: the instruction itself; 0: a return address, the call stands before it */
+	bool unmapped; /* no code can be there */
 };
 
 /* Key and value of the names that are known. No padding in the key. */
