@@ -405,6 +405,13 @@ static void garbage_behind_the_start(void **state)
 	v = add_and_resolve(s, &record);
 	assert_int_equal(v.count, 2);
 	assert_null(v.incomplete);
+	/* Garbage behind it is not even code. */
+	record.r.hash = 4;
+	record.r.user_frames = 3;
+	record.frames[2] = 0xdead0000beef;
+	v = add_and_resolve(s, &record);
+	assert_int_equal(v.count, 2);
+	assert_null(v.incomplete);
 	stacks__free(s);
 }
 

@@ -216,12 +216,24 @@ struct walk_end {
 	bool astray;   /* cut: from there on the walk followed something that is no frame pointer */
 };
 
+static void name_unmapped(struct stacks *s, struct frame *frame)
+{
+	char text[40];
+	int n = snprintf(text, sizeof(text), "[unknown]+0x%" PRIx64, frame->address);
+	const char *name = strings__add(&s->strings, text, (size_t)n);
+
+	if (name)
+		frame->name = name;
+}
+
 static enum symbol_start name_frame(struct stacks *s, struct frame *frame, const struct location *l)
 {
 	const struct name_key key = key_of(l);
 	const struct name *name = l->source == SOURCE_NONE ? NULL : table__find(&s->names, &key);
 
 	frame->kind = (enum frame_kind)l->kind;
+	if (l->unmapped)
+		name_unmapped(s, frame);
 	if (!name || !name->text)
 		return SYMBOL_NO_START;
 	frame->name = name->text;
@@ -240,7 +252,7 @@ static struct walk_end name_frames(struct stacks *s, struct stack *stack)
 		/* A caller's address where no code is mapped: neither this nor what follows it are frames. */
 		if (l->unmapped && end.count > stack->kernel_count && stack->end != STACK_COMPLETE) {
 			end.astray = true;
-			return end;
+			break;
 		}
 		start = name_frame(s, &stack->frames[end.count], l);
 		if (end.count < stack->kernel_count)

@@ -327,6 +327,7 @@ int source__bind(struct stacks *s, struct process *p, struct frame *frame, struc
 		return name_frame(s, frame, l, "[unknown]", "[unknown: process gone]");
 	if (m)
 		return binders[m->kind](s, p, m, frame, l);
+	/* Named when it is known to stay: most are what a walk without frame pointers stumbled over. */
 	l->unmapped = true;
-	return name_frame(s, frame, l, "[unknown]", "[unknown]+0x%" PRIx64, frame->address);
+	return 0;
 }
