@@ -278,8 +278,9 @@ static void add_part(struct buf *out, const char *text)
 	buf__puts(out, text);
 }
 
-static void add_lost(struct buf *out, const struct flamegraph *g)
+static void add_coverage(struct buf *out, const struct flamegraph *g)
 {
+	uint64_t stacks = flamegraph__number(g, "stacks"), complete = flamegraph__number(g, "complete");
 	struct buf b = {0};
 
 	if (*flamegraph__get(g, "lost")) {
@@ -288,15 +289,12 @@ static void add_lost(struct buf *out, const struct flamegraph *g)
 		add_part(out, buf__text(&b));
 		buf__clear(&b);
 	}
-	if (flamegraph__number(g, "stacks")) {
-		double complete = (double)flamegraph__number(g, "complete");
-
-		buf__printf(&b, "%.0f %% complete", 100 * complete / (double)flamegraph__number(g, "stacks"));
+	if (stacks) {
+		buf__printf(&b, "%.0f %% complete", 100 * (double)complete / (double)stacks);
+		if (complete < stacks && *flamegraph__get(g, "incomplete-reason"))
+			buf__printf(&b, " (%s)", flamegraph__get(g, "incomplete-reason"));
 		add_part(out, buf__text(&b));
-		buf__clear(&b);
 	}
-	if (flamegraph__number(g, "complete") < flamegraph__number(g, "stacks"))
-		add_part(out, flamegraph__get(g, "incomplete-reason"));
 	buf__free(&b);
 }
 
@@ -304,17 +302,17 @@ void flamegraph__subtitle(struct buf *out, const struct flamegraph *g)
 {
 	struct buf b = {0};
 
-	if (flamegraph__number(g, "duration-ns"))
+	if (flamegraph__number(g, "duration-ns")) {
 		units__duration(&b, flamegraph__number(g, "duration-ns"));
-	add_part(out, buf__text(&b));
-	buf__clear(&b);
+		add_part(out, buf__text(&b));
+		buf__clear(&b);
+	}
 	add_part(out, flamegraph__get(g, "headline"));
-	if (!*flamegraph__get(g, "headline")) {
-		flamegraph__weight(&b, g,
-				   g->tree.is_difference ? g->tree.root.other_total : g->tree.root.total);
+	if (!*flamegraph__get(g, "headline") && !g->tree.is_difference) {
+		flamegraph__weight(&b, g, g->tree.root.total);
 		add_part(out, buf__text(&b));
 	}
-	add_lost(out, g);
+	add_coverage(out, g);
 	add_part(out, flamegraph__get(g, "verdict"));
 	buf__free(&b);
 }

@@ -49,8 +49,8 @@ void flamegraph__write_html(struct buf *out, struct flamegraph *g, const struct 
 		  "spellcheck=\"false\" aria-label=\"Search\"> <button id=\"turn\">Icicle</button> "
 		  "<button id=\"reset\">Reset zoom</button></div>\n</header>\n");
 	buf__printf(out,
-		    "<main id=\"chart\" data-min-width=\"%.3g\" data-inverted=\"%s\" "
-		    "data-difference=\"%s\"></main>\n",
+		    "<canvas id=\"chart\" data-min-width=\"%.3g\" data-inverted=\"%s\" "
+		    "data-difference=\"%s\"></canvas>\n",
 		    style->min_width, style->inverted ? "yes" : "no", g->tree.is_difference ? "yes" : "no");
 	buf__puts(out,
 		  "<noscript>The picture is drawn by the script in this page; its data is the text in the "

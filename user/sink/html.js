@@ -10,7 +10,7 @@
 	const root = {name: "all", letter: "a", depth: 0, weight: 0, before: 0, children: new Map(), parent: null};
 	const difference = chart.dataset.difference === "yes";
 	let nodes = [], deepest = 0, zoomed = root, inverted = chart.dataset.inverted === "yes", expression = null;
-	let largestChange = 0;
+	let largestChange = 0, under = null;
 
 	// --- from text to a tree
 	function letterOf(text, depth) {
@@ -59,9 +59,9 @@
 			node.start = start;
 			nodes.push(node);
 			deepest = Math.max(deepest, node.weight ? node.depth : 0);
-			let at = start;
-			const row = [];
-			for (const child of Array.from(node.children.values()).sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)) {
+			const row = [], children = Array.from(node.children.values());
+			let at = start + node.weight - children.reduce((sum, child) => sum + child.weight, 0);
+			for (const child of children.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0)) {
 				row.push([child, at]);
 				at += child.weight;
 			}
@@ -122,35 +122,95 @@
 		return text;
 	}
 
-	// --- drawing
+	// --- drawing: a canvas, because a profile may have a hundred thousand boxes
+	const context = chart.getContext("2d"), colours = new Map();
+	const font = "11.5px ui-monospace, \"DejaVu Sans Mono\", Menlo, Consolas, monospace";
 	const above = node => node.depth < zoomed.depth;
-	const drawn = new Map();
+	let rows = [];
+
+	function colour(className) {
+		let found = colours.get(className);
+		if (!found) {
+			const probe = document.body.appendChild(Object.assign(document.createElement("i"), {className}));
+			found = getComputedStyle(probe).backgroundColor;
+			probe.remove();
+			colours.set(className, found);
+		}
+		return found;
+	}
+
+	function clip(name, columns) {
+		const letters = Array.from(name);
+		return letters.length > columns ? letters.slice(0, columns - 1).join("") + "\u2026" : name;
+	}
+
+	function paint(node, left, pixels, columnWidth) {
+		const top = (inverted ? node.depth : deepest - node.depth) * rowHeight, width = Math.max(pixels - (pixels > 3 ? 1 : 0), 0.5);
+		const found = expression !== null && node !== root && expression.test(node.name);
+		context.globalAlpha = expression && !found ? 0.5 : above(node) ? 0.55 : 1;
+		context.fillStyle = found ? "#d63bd6" : colour(classOf(node));
+		context.fillRect(left, top, width, rowHeight - 1);
+		if (pixels > 3 * columnWidth + 8) {
+			context.fillStyle = found ? "#fff" : "#1b1f24";
+			context.fillText(clip(node.name, Math.floor((pixels - 8) / columnWidth)), left + 4, top + rowHeight / 2);
+		}
+		if (node === under) {
+			context.globalAlpha = 1;
+			context.strokeStyle = getComputedStyle(document.body).color;
+			context.strokeRect(left + 0.5, top + 0.5, Math.max(width - 1, 0.5), rowHeight - 2);
+		}
+	}
 
 	function draw() {
-		const width = chart.clientWidth, scale = zoomed.weight ? width / zoomed.weight : 0, end = zoomed.start + zoomed.weight;
-		const rows = document.createDocumentFragment();
-		drawn.clear();
+		const width = chart.clientWidth, height = (deepest + 1) * rowHeight, ratio = window.devicePixelRatio || 1;
+		const scale = zoomed.weight ? width / zoomed.weight : 0, end = zoomed.start + zoomed.weight;
+		chart.style.height = height + "px";
+		chart.width = Math.round(width * ratio);
+		chart.height = Math.round(height * ratio);
+		context.setTransform(ratio, 0, 0, ratio, 0, 0);
+		context.font = font;
+		context.textBaseline = "middle";
+		const columnWidth = context.measureText("m").width;
+		rows = Array.from({length: deepest + 1}, () => []);
 		for (const node of nodes) {
 			if (node !== zoomed && (node.start + node.weight <= zoomed.start || node.start >= end))
 				continue;
-			const pixels = above(node) ? width : node.weight * scale;
-			if (pixels < minWidth || pixels < 0.1)
+			const pixels = above(node) ? width : node.weight * scale, left = above(node) ? 0 : (node.start - zoomed.start) * scale;
+			if (pixels < minWidth)
 				continue;
-			const box = document.createElement("div");
-			box.className = classOf(node) + (above(node) ? " above" : "") + (pixels < 12 ? " thin" : "") +
-				(expression && node !== root && expression.test(node.name) ? " found" : "");
-			box.style.left = (above(node) ? 0 : (node.start - zoomed.start) * scale) + "px";
-			box.style.width = pixels + "px";
-			box.style.top = (inverted ? node.depth : deepest - node.depth) * rowHeight + "px";
-			if (pixels >= 20)
-				box.textContent = node.name;
-			drawn.set(box, node);
-			rows.appendChild(box);
+			paint(node, left, pixels, columnWidth);
+			rows[node.depth].push({node, left, right: left + pixels});
 		}
-		chart.style.height = (deepest + 1) * rowHeight + "px";
-		chart.replaceChildren(rows);
 		byId("reset").disabled = zoomed === root;
 		byId("turn").textContent = inverted ? "Flame" : "Icicle";
+	}
+
+	function showRoot() {
+		window.scrollTo(0, inverted ? 0 : document.body.scrollHeight);
+	}
+
+	function nodeAt(event) {
+		const place = chart.getBoundingClientRect(), x = event.clientX - place.left;
+		const row = Math.floor((event.clientY - place.top) / rowHeight), boxes = rows[inverted ? row : deepest - row] || [];
+		let low = 0, high = boxes.length;
+		while (low < high) {
+			const middle = (low + high) >> 1;
+			if (boxes[middle].right <= x)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		return low < boxes.length && boxes[low].left <= x ? boxes[low].node : null;
+	}
+
+	function hover(node) {
+		if (node === under)
+			return;
+		under = node;
+		hovered.textContent = node ? describe(node) : "";
+		chart.title = node ? node.name : "";
+		chart.style.cursor = node ? "pointer" : "default";
+		requestAnimationFrame(draw);
 	}
 
 	// The share of everything below a match counts once.
@@ -170,7 +230,6 @@
 				until = node.start + node.weight;
 			}
 		}
-		chart.classList.toggle("searching", expression !== null);
 		matched.textContent = expression ? "matched " + weightText(covered) + ", " + share(covered, root.weight) : "";
 		draw();
 	}
@@ -184,8 +243,7 @@
 		const entry = (className, text) => {
 			const span = document.createElement("span");
 			span.textContent = text;
-			span.style.setProperty("--swatch", getComputedStyle(Object.assign(chart.appendChild(document.createElement("div")),
-				{className})).backgroundColor);
+			span.style.setProperty("--swatch", colour(className));
 			if (!text)
 				span.className = "bare";
 			byId("legend").appendChild(span);
@@ -211,16 +269,21 @@
 		largestChange = Math.max(largestChange, difference ? Math.abs(changeOf(node)) : 0);
 	legend();
 	draw();
+	showRoot();
 
-	chart.addEventListener("click", event => drawn.has(event.target) && zoom(drawn.get(event.target)));
-	chart.addEventListener("mouseover", event => {
-		hovered.textContent = drawn.has(event.target) ? describe(drawn.get(event.target)) : "";
+	chart.addEventListener("click", event => {
+		const node = nodeAt(event);
+		if (node)
+			zoom(node);
 	});
-	chart.addEventListener("mouseleave", () => hovered.textContent = "");
+	chart.addEventListener("mousemove", event => hover(nodeAt(event)));
+	chart.addEventListener("mouseleave", () => hover(null));
+	window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 	byId("reset").addEventListener("click", () => zoom(root));
 	byId("turn").addEventListener("click", () => {
 		inverted = !inverted;
 		draw();
+		showRoot();
 	});
 	input.addEventListener("input", search);
 	window.addEventListener("resize", draw);

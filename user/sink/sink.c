@@ -4,10 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "sink/json.h"
 #include "sink/picture.h"
 #include "sink/table.h"
-
-extern const struct sink_type sink_json;
 
 const struct sink_type *const sink__types[] = {
 	&sink_table, &sink_json, &sink_folded, &sink_svg, &sink_html, NULL,

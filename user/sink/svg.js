@@ -18,8 +18,8 @@
 	const root = boxes[0], inverted = () => root.y < boxes[boxes.length - 1].y;
 	const depth = box => Math.round(Math.abs(box.y - root.y) / rowHeight);
 	const textOf = box => box.g.firstElementChild.textContent;
-	const nameOf = box => textOf(box).replace(/ \([^(]*\)$/, "");
-	let zoomed = root;
+	const nameOf = box => box.name ??= textOf(box).replace(/ \([^(]*\)$/, "");
+	let zoomed = root, waiting;
 
 	function label(box, x, width) {
 		const columns = Math.floor((width - 6) / columnWidth);
@@ -36,19 +36,26 @@
 		box.label.setAttribute("y", box.y + 11.5);
 	}
 
+	// Touches only what changes: a picture may have tens of thousands of boxes.
+	function mark(box, name, value) {
+		if ((box[name] || false) !== value) {
+			box[name] = value;
+			box.g.classList.toggle(name, value);
+		}
+	}
+
 	function draw() {
 		const scale = chartWidth / zoomed.weight, level = depth(zoomed);
 		for (const box of boxes) {
 			const outside = box.end <= zoomed.start || box.start >= zoomed.end, above = depth(box) < level;
-			box.g.classList.toggle("hidden", outside);
-			box.g.classList.toggle("above", !outside && above);
+			mark(box, "hidden", outside);
+			mark(box, "above", !outside && above);
 			if (outside)
 				continue;
 			const x = pad + Math.max(0, box.start - zoomed.start) * scale;
 			const width = above ? chartWidth : box.weight * scale;
 			box.rect.setAttribute("x", x.toFixed(1));
 			box.rect.setAttribute("width", width.toFixed(1));
-			box.rect.setAttribute("y", box.y);
 			label(box, x, width);
 		}
 		resetButton.disabled = zoomed === root;
@@ -72,7 +79,7 @@
 		}
 		for (const box of boxes) {
 			const found = expression !== null && box !== root && expression.test(nameOf(box));
-			box.g.classList.toggle("found", found);
+			mark(box, "found", found);
 			if (found && box.start >= until) {
 				covered += box.weight;
 				until = box.end;
@@ -88,8 +95,12 @@
 			low = Math.min(low, box.y);
 			high = Math.max(high, box.y);
 		}
-		for (const box of boxes)
+		for (const box of boxes) {
 			box.y = low + high - box.y;
+			box.rect.setAttribute("y", box.y);
+			if (box.label)
+				box.label.setAttribute("y", box.y + 11.5);
+		}
 		draw();
 	}
 
@@ -110,7 +121,13 @@
 		turn();
 		turnButton.textContent = inverted() ? "Flame" : "Icicle";
 	});
-	input.addEventListener("input", search);
+	input.addEventListener("input", () => {
+		clearTimeout(waiting);
+		if (boxes.length > 5000)
+			waiting = setTimeout(search, 200);
+		else
+			search();
+	});
 	frames.addEventListener("click", event => {
 		const box = byElement.get(event.target.closest("#frames > g"));
 		if (box)
