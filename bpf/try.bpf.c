@@ -7,11 +7,6 @@
 #include "base.h"
 #include "sched.h"
 #include "bpf.h"
-#if defined(__TARGET_ARCH_arm64)
-#include "arm64.h"
-#else
-#include "x86.h"
-#endif
 #include <bpf/bpf_helpers.h>
 #include "sonde/try.h"
 
@@ -119,7 +114,7 @@ int try_perf_event(void *ctx)
 /* The reader of an iterator is its current task. */
 static __always_inline bool is_reader(struct task_struct *task)
 {
-	return task && task->tgid == (int)(bpf_get_current_pid_tgid() >> 32);
+	return task && task->tgid == (u32)(bpf_get_current_pid_tgid() >> 32);
 }
 
 SEC("?iter/task")

@@ -13,6 +13,7 @@ IMAGE(sched)
 IMAGE(sched_raw)
 IMAGE(cpu)
 IMAGE(cpu_raw)
+IMAGE(try)
 
 #define ROW(name, raw) {#name, image_##name, image_##name##_end, raw}
 
@@ -21,5 +22,6 @@ const struct loader_image loader__images[] = {
 	ROW(sched_raw, true),
 	ROW(cpu, false),
 	ROW(cpu_raw, true),
+	ROW(try, false),
 	{NULL},
 };

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sonde check: each measuring command opens and attaches what it needs, watches sonde itself for a moment and ends. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "command/check.h"
+#include "probe/probe.h"
+
+#define RUNS_WITHIN_NS 200000000u /* a sample comes every millisecond, a switch with each sleep */
+
+static int ignore(void *context, void *record, size_t size)
+{
+	(void)context;
+	(void)record;
+	(void)size;
+	return 0;
+}
+
+/* Something to see for samplers and for hooks of the scheduler. */
+static void live(void)
+{
+	const struct timespec moment = {.tv_nsec = 500000};
+	uint64_t end = units__now_ns() + 3000000;
+
+	while (units__now_ns() < end)
+		;
+	nanosleep(&moment, NULL);
+}
+
+/* The loss account counts every run of its programs: that they are attached is not enough. */
+static int watch(struct probe *probe)
+{
+	uint64_t end = units__now_ns() + RUNS_WITHIN_NS, runs = 0;
+	struct loss seen;
+	int err = probe->type->begin(probe, units__now_ns());
+
+	while (!err && !runs && units__now_ns() < end) {
+		live();
+		memset(&seen, 0, sizeof(seen));
+		unit__losses(probe->type->unit(probe), &seen);
+		runs = probe->type->runs(&seen);
+	}
+	if (!err && !runs)
+		fprintf(stderr, "its programs are attached, but do not run\n");
+	return err || runs ? err : -ENODATA;
+}
+
+/* It works, but not with the first choice. */
+static void say_choice(const struct unit *u, struct buf *why)
+{
+	if (*u->why_not)
+		buf__printf(why, "loads as %s; not %s", u->image->name, u->why_not);
+}
+
+static int run_probe(const struct probe_type *type, const void *options, struct buf *why)
+{
+	pid_t self = getpid();
+	struct target target = {.filter.conditions = TARGET_MARKED, .pids = &self, .count = 1};
+	struct loader_options loader_options = {0};
+	struct loader loader;
+	struct probe_context context = {.loader = &loader};
+	struct probe *probe = NULL;
+	int err = loader__open(&loader, &target, &loader_options, ignore, NULL);
+
+	if (!err) {
+		probe = type->open(&context, options);
+		err = probe ? 0 : -errno;
+	}
+	if (!err)
+		err = loader__mark(&loader, self, MARK_WANTED);
+	if (!err)
+		err = type->attach(probe);
+	if (!err) {
+		err = watch(probe);
+		if (!err)
+			say_choice(type->unit(probe), why);
+		type->detach(probe);
+	}
+	type->close(probe);
+	loader__close(&loader);
+	return err;
+}
+
+/* "sonde: cannot attach ... (see `sonde check`)": without its beginning, and without the advice to come here. */
+static void take_words(int fd, struct buf *why)
+{
+	static const char *const advice[] = {" (see `sonde check`)", "; see `sonde check`"};
+	struct buf text = {0};
+	char *line, *at;
+
+	(void)buf__read_fd(&text, fd, 1 << 16);
+	if (text.len) {
+		line = text.data + (strncmp(text.data, "sonde: ", 7) ? 0 : 7);
+		line[strcspn(line, "\n")] = 0;
+		for (size_t i = 0; i < sizeof(advice) / sizeof(advice[0]); i++) {
+			at = strstr(line, advice[i]);
+			if (at)
+				memmove(at, at + strlen(advice[i]), strlen(at + strlen(advice[i])) + 1);
+		}
+		buf__puts(why, line);
+	}
+	buf__free(&text);
+}
+
+/* What goes wrong is said on stderr, in one line by whoever knows it; here that line belongs into the report. */
+static int quietly(const struct probe_type *type, const void *options, struct buf *why)
+{
+	int words = memfd_create("words", MFD_CLOEXEC), stderr_fd = dup(STDERR_FILENO), err;
+
+	fflush(stderr);
+	if (words >= 0 && stderr_fd >= 0)
+		dup2(words, STDERR_FILENO);
+	err = run_probe(type, options, why);
+	fflush(stderr);
+	if (stderr_fd >= 0)
+		dup2(stderr_fd, STDERR_FILENO);
+	if (err && words >= 0 && !lseek(words, 0, SEEK_SET))
+		take_words(words, why);
+	if (words >= 0)
+		close(words);
+	if (stderr_fd >= 0)
+		close(stderr_fd);
+	return err;
+}
+
+static int try_profile(struct buf *why)
+{
+	const struct cpu_options options = {.frequency_hz = 997};
+
+	return quietly(&probe_cpu, &options, why);
+}
+
+static int try_offcpu(struct buf *why)
+{
+	const struct sched_options options = {.offcpu = true, .waker = true, .reason = true};
+
+	return quietly(&probe_sched, &options, why);
+}
+
+static int try_runq(struct buf *why)
+{
+	const struct sched_options options = {.runq = true, .long_wait_ns = 1000000};
+
+	return quietly(&probe_sched, &options, why);
+}
+
+static int try_wall(struct buf *why)
+{
+	const struct sched_options options = {.wall = true};
+
+	return quietly(&probe_sched, &options, why);
+}
+
+#define USES(...) (const char *const[]){__VA_ARGS__, NULL}
+
+#define TRACING	  (NEEDS_BPF | NEEDS_TRACE)
+#define EVERYBODY "btf", "ringbuf", "map_in_map", "bpf_stats"
+
+const struct check_command check__commands[] = {
+	{"profile", "on-CPU stacks", TRACING | NEEDS_EVENT, USES(EVERYBODY, "stacks", "perf_cycles", "kallsyms"), try_profile},
+	{"offcpu", "blocked time by stack", TRACING,
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", "preempt_count", "kallsyms"), try_offcpu},
+	{"runq", "run-queue latency", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"), try_runq},
+	{"wall", "time by state", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "throttling"), try_wall},
+	{NULL},
+};

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sonde check -p: which files of a process unwind and have names. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/msg.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "command/check.h"
+#include "stack/maps.h"
+#include "stack/process.h"
+#include "stack/safefile.h"
+#include "stack/symbolizer.h"
+
+#define FRAME_POINTERS_PERCENT 15 /* stack/cfi.h */
+
+/* Where the names of a file come from, best first. */
+enum names { NAMES_SYMTAB, NAMES_DEBUG_FILE, NAMES_EXPORTS, NAMES_NONE };
+static const struct {
+	const char *text, *key;
+} names_words[] = {
+	[NAMES_SYMTAB] = {"symtab", "symtab"},
+	[NAMES_DEBUG_FILE] = {"debug file", "debug_file"},
+	[NAMES_EXPORTS] = {"exports only", "exports"},
+	[NAMES_NONE] = {"nothing", "none"},
+};
+
+struct file {
+	const struct mapping *mapping;
+	struct buf path, base; /* fit for printing */
+	int err;	       /* why nothing is known of it */
+	bool replaced;	       /* on disk, since it was mapped */
+	struct symbol_coverage coverage;
+	enum names names;
+	const struct check_owner *owner;
+};
+
+struct check_process {
+	struct process process;
+	struct strings strings;
+	int dir; /* /proc/PID */
+	struct buf name, advice;
+	struct file *files;
+	struct check_owner *owners; /* beside the files */
+	size_t count, generated;    /* regions of generated code */
+	uint64_t generated_bytes;
+	bool perf_map;
+};
+
+/* --- looking */
+
+static bool status_number(const struct check_process *p, const char *field, int *value)
+{
+	int fd = openat(p->dir, "status", O_RDONLY | O_CLOEXEC);
+	struct buf text = {0};
+	const char *at;
+	bool found;
+
+	if (fd < 0)
+		return false;
+	(void)buf__read_fd(&text, fd, 1 << 16);
+	close(fd);
+	at = strstr(buf__text(&text), field);
+	found = at && sscanf(at + strlen(field), "%d", value) == 1;
+	buf__free(&text);
+	return found;
+}
+
+/* Of its command, and when it began: what process.h wants to know to tell an old perf map from its own. */
+static void read_stat(struct check_process *p)
+{
+	int fd = openat(p->dir, "stat", O_RDONLY | O_CLOEXEC);
+	unsigned long long ticks = 0;
+	struct buf text = {0};
+	const char *from, *to;
+
+	if (fd < 0)
+		return;
+	(void)buf__read_fd(&text, fd, 1 << 16);
+	close(fd);
+	from = strchr(buf__text(&text), '(');
+	to = strrchr(buf__text(&text), ')');
+	if (from && to) {
+		text__add(&p->name, from + 1, to - from - 1, TEXT_TERMINAL);
+		for (int field = 2; to && field < 22; field++)
+			to = strchr(to + 1, ' ');
+		if (to && sscanf(to, " %llu", &ticks) == 1)
+			p->process.key.start_boot_ns = ticks * (1000000000ULL / sysconf(_SC_CLK_TCK));
+	}
+	buf__free(&text);
+}
+
+static int no_such_process(pid_t pid)
+{
+	msg__error("no process %d (in this PID namespace); it may have ended", pid);
+	return EXIT_NO_TARGET;
+}
+
+static int open_process(struct check_process *p, pid_t pid)
+{
+	char path[32];
+	int tgid, maps;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	p->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir < 0 || !status_number(p, "\nTgid:", &tgid))
+		return no_such_process(pid);
+	if (tgid != pid) {
+		msg__error("%d is a thread of process %d: `-p %d`?", pid, tgid, tgid);
+		return EXIT_USAGE;
+	}
+	p->process.local_pid = pid;
+	read_stat(p);
+	maps = openat(p->dir, "maps", O_RDONLY | O_CLOEXEC);
+	if (maps < 0 && (errno == EACCES || errno == EPERM)) {
+		msg__error("cannot read the memory map of process %d: needs CAP_SYS_PTRACE", pid);
+		return EXIT_IMPOSSIBLE;
+	}
+	if (maps < 0)
+		return no_such_process(pid);
+	close(maps);
+	if (process__read(&p->process, p->dir, &p->strings)) {
+		msg__error("process %d maps no code: a kernel thread, or it has ended", pid);
+		return EXIT_NO_TARGET;
+	}
+	return 0;
+}
+
+static bool is_known(const struct check_process *p, const struct mapping *m)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		const struct mapping *other = p->files[i].mapping;
+
+		if (other->inode == m->inode && other->major == m->major && other->minor == m->minor)
+			return true;
+	}
+	return false;
+}
+
+static enum names names_of(const struct symbol_coverage *c)
+{
+	if (c->has_symtab)
+		return NAMES_SYMTAB;
+	if (c->has_debug_file)
+		return NAMES_DEBUG_FILE;
+	return c->has_dynsym ? NAMES_EXPORTS : NAMES_NONE;
+}
+
+static int cover(const struct check_process *p, struct symbolizer *symbolizer, struct file *f)
+{
+	char root[48];
+	struct symbol_request request = {
+		.source = SYMBOLS_ELF, .debug_root = root, .debug_directory = "/usr/lib/debug", .path = f->mapping->path};
+	struct stat st;
+	int located = process__locate(f->mapping, p->dir, &st), err;
+
+	if (located < 0)
+		return located;
+	request.fd = safefile__reopen(located);
+	close(located);
+	if (request.fd < 0)
+		return request.fd;
+	snprintf(root, sizeof(root), "/proc/self/fd/%d/root", p->dir);
+	err = symbolizer__coverage(symbolizer, &request, &f->coverage);
+	close(request.fd);
+	f->names = names_of(&f->coverage);
+	return err;
+}
+
+static void add_generated(struct check_process *p, const struct mapping *m)
+{
+	p->generated++;
+	p->generated_bytes += m->end - m->start;
+}
+
+/* A mapped file that is no ELF file holds generated code, too (memfd). */
+static void add_file(struct check_process *p, struct symbolizer *symbolizer, const struct mapping *m)
+{
+	static const char deleted[] = " (deleted)";
+	struct file f = {.mapping = m, .names = NAMES_NONE};
+	const char *base;
+	size_t len = strlen(m->path);
+
+	f.err = cover(p, symbolizer, &f);
+	if (f.err == -ENOEXEC) {
+		add_generated(p, m);
+		return;
+	}
+	f.replaced = len > sizeof(deleted) && !strcmp(m->path + len - sizeof(deleted) + 1, deleted);
+	base = maps__base_name(m->path, &len);
+	text__add(&f.base, base, len, TEXT_TERMINAL);
+	text__puts(&f.path, m->path, TEXT_TERMINAL);
+	p->owners[p->count].path = m->path;
+	f.owner = &p->owners[p->count];
+	p->files[p->count++] = f;
+}
+
+static void read_perf_map(struct check_process *p)
+{
+	struct perf_map_owner owner;
+	int fd = -1;
+
+	if (!perf_map_owner__read(&owner, &p->process, p->dir))
+		fd = perf_map_owner__open(&owner, p->dir);
+	p->perf_map = fd >= 0;
+	if (fd >= 0)
+		close(fd);
+}
+
+static int look(struct check_process *p)
+{
+	struct symbolizer *symbolizer = symbolizer__new();
+	const char **names = calloc(p->process.count, sizeof(*names));
+	int root = openat(p->dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC), err = 0;
+
+	p->files = calloc(p->process.count, sizeof(*p->files));
+	p->owners = calloc(p->process.count, sizeof(*p->owners));
+	if (!symbolizer || !names || !p->files || !p->owners)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < p->process.count; i++) {
+		const struct mapping *m = &p->process.mappings[i];
+
+		if (m->kind == MAPPED_ANON)
+			add_generated(p, m);
+		else if (m->kind == MAPPED_FILE && !is_known(p, m))
+			add_file(p, symbolizer, m);
+	}
+	if (!err && root >= 0)
+		err = check_package__find(root, p->owners, p->count);
+	if (!err) {
+		read_perf_map(p);
+		for (size_t i = 0; i < p->count; i++)
+			names[i] = buf__text(&p->files[i].base);
+		check_runtime__advise(p->dir, names, p->count, p->perf_map, &p->advice);
+	}
+	if (root >= 0)
+		close(root);
+	free(names);
+	symbolizer__free(symbolizer);
+	return err;
+}
+
+struct check_process *check_process__new(pid_t pid, int *code)
+{
+	struct check_process *p = calloc(1, sizeof(*p));
+
+	*code = EXIT_RUN_FAILED;
+	if (p) {
+		p->dir = -1;
+		strings__init(&p->strings);
+		*code = open_process(p, pid);
+	}
+	if (!*code && look(p))
+		*code = EXIT_RUN_FAILED;
+	if (*code == EXIT_RUN_FAILED)
+		msg__error("out of memory");
+	if (!*code)
+		return p;
+	check_process__free(p);
+	return NULL;
+}
+
+void check_process__free(struct check_process *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->count; i++) {
+		buf__free(&p->files[i].path);
+		buf__free(&p->files[i].base);
+	}
+	free(p->files);
+	free(p->owners);
+	process__free_mappings(&p->process);
+	strings__free(&p->strings);
+	buf__free(&p->name);
+	buf__free(&p->advice);
+	if (p->dir >= 0)
+		close(p->dir);
+	free(p);
+}
+
+/* --- judging. Stacks are walked by frame pointers; a file that has unwind tables alone ends them. */
+
+static bool unwinds(const struct file *f)
+{
+	return f->coverage.frame_pointer_percent >= FRAME_POINTERS_PERCENT;
+}
+
+static bool is_named(const struct file *f)
+{
+	return f->names <= NAMES_DEBUG_FILE;
+}
+
+static const char *how_it_unwinds(const struct file *f)
+{
+	if (f->err)
+		return "unknown";
+	if (unwinds(f))
+		return "frame pointers";
+	return f->coverage.has_eh_frame ? "no (tables only)" : "unknown";
+}
+
+/* The package that brings names, or NULL. */
+static const char *mender(const struct file *f)
+{
+	return !f->err && !is_named(f) && !f->replaced && *f->owner->debug ? f->owner->debug : NULL;
+}
+
+/* What stands where no package mends. */
+static const char *remark(const struct file *f)
+{
+	if (f->err)
+		return strerror(-f->err);
+	if (f->replaced)
+		return "was replaced on disk: restart it";
+	return is_named(f) ? "" : "a build with symbols";
+}
+
+/* --- the words */
+
+static void print_row(struct buf *out, int width, const char *file, const char *unwound, const char *named,
+		      const char *mend)
+{
+	buf__printf(out, "%-*s  %-16s  %-12s  %s", width, file, unwound, named, mend);
+	while (out->data && out->data[out->len - 1] == ' ')
+		out->data[--out->len] = 0;
+	buf__putc(out, '\n');
+}
+
+static void print_files(const struct check_process *p, struct buf *out)
+{
+	int width = 4;
+
+	for (size_t i = 0; i < p->count; i++) {
+		int len = text__width(buf__text(&p->files[i].base));
+
+		width = len > width ? len : width;
+	}
+	print_row(out, width, "file", "unwinds by", "names from", "mended by");
+	for (size_t i = 0; i < p->count; i++) {
+		const struct file *f = &p->files[i];
+		const char *mend = mender(f);
+
+		print_row(out, width, buf__text(&f->base), how_it_unwinds(f), f->err ? "unknown" : names_words[f->names].text,
+			  mend ? mend : remark(f));
+	}
+}
+
+/* Each package once: several files may come from one. */
+static void print_menders(const struct check_process *p, struct buf *out)
+{
+	bool from_debug_archive = false;
+	struct buf list = {0}; /* " a b ": spaces on both sides, to be searched */
+
+	buf__putc(&list, ' ');
+	for (size_t i = 0; i < p->count; i++) {
+		const char *mend = mender(&p->files[i]);
+		char word[160];
+
+		if (!mend)
+			continue;
+		from_debug_archive |= text__glob("*-dbgsym", mend);
+		snprintf(word, sizeof(word), " %s ", mend);
+		if (!strstr(buf__text(&list), word))
+			buf__printf(&list, "%s ", mend);
+	}
+	if (list.len > 1)
+		buf__printf(out, "  apt install%.*s\n", (int)list.len - 1, buf__text(&list));
+	if (from_debug_archive)
+		buf__puts(out, "  (packages -dbgsym are in the distribution's archive of debug symbols, which apt must know)\n");
+	buf__free(&list);
+}
+
+static size_t count_files(const struct check_process *p, bool (*has)(const struct file *))
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->count; i++)
+		n += has(&p->files[i]);
+	return n;
+}
+
+void check_process__print(const struct check_process *p, struct buf *out)
+{
+	size_t unwound = count_files(p, unwinds), named = count_files(p, is_named);
+
+	buf__printf(out, "\n%s[%d]\n", buf__text(&p->name), p->process.local_pid);
+	print_files(p, out);
+	buf__printf(out, "unwinding: %zu of %zu files%s\n", unwound, p->count,
+		    unwound < p->count ? "; user stacks end in the others: no frame pointers" : "");
+	buf__printf(out, "names: %zu of %zu files%s\n", named, p->count,
+		    named < p->count ? "; of the others at most exported functions" : "");
+	print_menders(p, out);
+	if (p->generated) {
+		buf__printf(out, "generated code: ");
+		units__bytes(out, p->generated_bytes);
+		buf__printf(out, " in %zu regions, %s\n", p->generated, p->perf_map ? "names from its perf map" : "no perf map");
+	}
+	buf__add(out, p->advice.data, p->advice.len);
+}
+
+static struct json_object *text_or_null(const char *text)
+{
+	return text && *text ? json_object_new_string(text) : NULL;
+}
+
+static struct json_object *file__json(const struct file *f)
+{
+	struct json_object *o = json_object_new_object();
+	bool known = !f->err && f->coverage.has_eh_frame;
+
+	json_object_object_add(o, "path", json_object_new_string(buf__text(&f->path)));
+	json_object_object_add(o, "build_id", text_or_null(f->coverage.build_id));
+	json_object_object_add(o, "frame_pointers", known ? json_object_new_boolean(unwinds(f)) : NULL);
+	json_object_object_add(o, "unwind_tables", f->err ? NULL : json_object_new_boolean(f->coverage.has_eh_frame));
+	json_object_object_add(o, "names", f->err ? NULL : json_object_new_string(names_words[f->names].key));
+	json_object_object_add(o, "package", text_or_null(f->owner->package));
+	json_object_object_add(o, "install", text_or_null(mender(f)));
+	json_object_object_add(o, "remark", mender(f) ? NULL : text_or_null(remark(f)));
+	return o;
+}
+
+static struct json_object *share__json(const struct check_process *p, bool (*has)(const struct file *))
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "files", json_object_new_int64(p->count));
+	json_object_object_add(o, "good", json_object_new_int64(count_files(p, has)));
+	return o;
+}
+
+static struct json_object *lines__json(const struct buf *lines)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (const char *at = buf__text(lines); *at; at += strcspn(at, "\n") + 1)
+		json_object_array_add(list, json_object_new_string_len(at, strcspn(at, "\n")));
+	return list;
+}
+
+struct json_object *check_process__json(const struct check_process *p)
+{
+	struct json_object *o = json_object_new_object(), *files = json_object_new_array(),
+			   *generated = json_object_new_object();
+
+	for (size_t i = 0; i < p->count; i++)
+		json_object_array_add(files, file__json(&p->files[i]));
+	json_object_object_add(generated, "regions", json_object_new_int64(p->generated));
+	json_object_object_add(generated, "bytes", json_object_new_int64(p->generated_bytes));
+	json_object_object_add(generated, "perf_map", json_object_new_boolean(p->perf_map));
+	json_object_object_add(o, "pid", json_object_new_int(p->process.local_pid));
+	json_object_object_add(o, "name", json_object_new_string(buf__text(&p->name)));
+	json_object_object_add(o, "files", files);
+	json_object_object_add(o, "unwinding", share__json(p, unwinds));
+	json_object_object_add(o, "names", share__json(p, is_named));
+	json_object_object_add(o, "generated_code", generated);
+	json_object_object_add(o, "advice", lines__json(&p->advice));
+	return o;
+}
