@@ -96,13 +96,21 @@ static void put(struct gap *g, const struct kernel_symbol *s)
 	buf__add(&g->name, s->name, s->len);
 }
 
+/* The gap of a symbol. Most stand in ascending order, so the last one's gap is tried first. */
+static size_t gap_of(const struct lookup *l, size_t count, uint64_t address, size_t last)
+{
+	if ((!last || l[last - 1].address < address) && (last == count || address <= l[last].address))
+		return last;
+	return lookup__first(l, count, address);
+}
+
 /* Fills the gaps; gaps[count] is the one above the last lookup. -EPERM if no symbol shows where it is. */
 static int read_symbols(int fd, const struct lookup *l, size_t count, struct gap *gaps)
 {
 	struct lines r;
 	struct kernel_symbol s;
 	const char *line;
-	size_t len, seen = 0, shown = 0;
+	size_t len, seen = 0, shown = 0, gap = 0;
 	int err = lines__open(&r, fd, KALLSYMS_BYTES_MAX);
 
 	if (err)
@@ -114,7 +122,8 @@ static int read_symbols(int fd, const struct lookup *l, size_t count, struct gap
 		if (!s.address)
 			continue;
 		shown++;
-		put(&gaps[lookup__first(l, count, s.address)], &s);
+		gap = gap_of(l, count, s.address, gap);
+		put(&gaps[gap], &s);
 	}
 	err = r.err;
 	lines__close(&r);
