@@ -90,7 +90,7 @@ static int open_access(struct stacks *s, struct access *a, struct source *source
 	};
 	if (source->kind == SYMBOLS_ELF && source->fd < 0)
 		return -ESRCH;
-	if (source->kind == SYMBOLS_KERNEL && s->kernel_hidden)
+	if (source->kind == SYMBOLS_KERNEL && s->counts.kernel_hidden)
 		return -EPERM;
 	if (!source->process)
 		return 0;
@@ -183,13 +183,15 @@ static int answer(struct stacks *s, struct questions *q, const struct name_key *
 	if (keep_answers(s, source, keys, count, q->symbols,
 			 err == -ESRCH || source->kind == SYMBOLS_PERF_MAP))
 		return -ENOMEM;
-	return source->kind == SYMBOLS_KERNEL && err == -EPERM ? err : 0;
+	if (source->kind == SYMBOLS_KERNEL && err == -EPERM)
+		s->counts.kernel_hidden = true;
+	return 0;
 }
 
 static int answer_all(struct stacks *s, struct questions *q)
 {
 	size_t end;
-	int err = 0, hidden = 0;
+	int err = 0;
 
 	q->addresses = calloc(q->count + 1, sizeof(*q->addresses));
 	q->symbols = calloc(q->count + 1, sizeof(*q->symbols));
@@ -197,16 +199,12 @@ static int answer_all(struct stacks *s, struct questions *q)
 		return -ENOMEM;
 	if (q->count)
 		qsort(q->keys, q->count, sizeof(*q->keys), by_source);
-	for (size_t i = 0; i < q->count && err != -ENOMEM; i = end) {
+	for (size_t i = 0; i < q->count && !err; i = end) {
 		for (end = i + 1; end < q->count && q->keys[end].source == q->keys[i].source; end++)
 			;
 		err = answer(s, q, q->keys + i, end - i);
-		if (err == -EPERM && !s->kernel_hidden) {
-			s->kernel_hidden = true;
-			hidden = -EPERM;
-		}
 	}
-	return err == -ENOMEM ? err : hidden;
+	return err;
 }
 
 /* Where the user part of a stack ends. */

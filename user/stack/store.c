@@ -241,7 +241,7 @@ int stacks__add(struct stacks *s, const struct stack_record *r, size_t size)
 	err = store(s, r);
 	if (!err && s->open_files >= OPEN_FILES_MAX)
 		err = stacks__resolve(s);
-	return err == -EPERM ? 0 : err;
+	return err;
 }
 
 void stacks__forget_process(struct stacks *s, uint32_t tgid)

@@ -34,6 +34,8 @@ struct stacks_counts {
 	uint64_t processes, processes_gone; /* gone: its maps could not be read any more */
 	uint64_t files, files_failed;	    /* failed: could not be opened, or is no sound ELF file */
 	uint64_t incomplete;		    /* of the resolved ones */
+	bool kernel_hidden; /* the kernel does not show its addresses: kernel.kptr_restrict, or no CAP_SYSLOG
+			     */
 };
 
 struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
@@ -48,9 +50,8 @@ int stacks__add(struct stacks *, const struct stack_record *, size_t size);
 void stacks__forget_process(struct stacks *, uint32_t tgid);
 /*
  * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and
- * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -errno;
- * -EPERM, once: all is named but the kernel's functions, whose addresses it hides (kernel.kptr_restrict, or
- * no CAP_SYSLOG).
+ * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -ENOMEM:
+ * what cannot be named is no error, see stacks_counts.
  */
 int stacks__resolve(struct stacks *);
 

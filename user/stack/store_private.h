@@ -70,7 +70,6 @@ struct stacks {
 	struct source *sources;
 	size_t source_count, source_capacity;
 	size_t open_files, vdso_size, bytes;
-	bool kernel_hidden; /* -EPERM has been reported */
 	struct stacks_counts counts;
 };
 
