@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real files for the tests of the stack room: a scratch directory, programs made with the compiler, and what
- * they say. */
+/* Real files for the tests of the stack room: a scratch directory and what the compiler makes in it. */
 #ifndef SONDE_TESTS_FIXTURE_H
 #define SONDE_TESTS_FIXTURE_H
 

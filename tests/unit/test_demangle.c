@@ -55,8 +55,7 @@ static void plain_names(void **state)
 	buf__free(&b);
 }
 
-/* Each pair of back references doubles what they stand for: the readable form of 400 bytes would fill the
- * disk. */
+/* Each pair of back references doubles what they stand for: 400 bytes would fill the disk. */
 static void exploding_name(void **state)
 {
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -117,8 +117,7 @@ static const char program[] =
 	"static __attribute__((noinline)) int middle(int n) { return leaf(n) + leaf(n + 1); }\n"
 	"int main(int c, char **v) { printf(\"%d\\n\", middle(c)); return v[0][0] == 1; }\n";
 
-/* Three functions by hand: `short_one` says that it is one byte long, `unsized` says nothing, `whole` covers
- * itself. */
+/* By hand: `short_one` says that it is one byte long, `unsized` says nothing, `whole` covers itself. */
 static const char gaps[] =
 	".text\n.globl short_one\n.type short_one,@function\nshort_one: ret\n"
 	"nop\nnop\nnop\nnop\nnop\nnop\nnop\n.size short_one,1\n"

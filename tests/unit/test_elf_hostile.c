@@ -127,8 +127,7 @@ static void absurd_counts(void **state)
 	fd = fixture__file(bytes, sizeof(bytes));
 	assert_int_equal(ask(s, fd, NULL, NULL, at, 1).err, -E2BIG);
 	close(fd);
-	/* Extended numbering: the count of sections stands in the first section, unbounded; the file seems
-	 * endless. */
+	/* Extended numbering: the count of sections stands in the first section; the file seems endless. */
 	e.e_shnum = 0;
 	memcpy(bytes, &e, sizeof(e));
 	fd = fixture__file(bytes, sizeof(bytes));

@@ -305,6 +305,49 @@ static void kernel_and_user(void **state)
 	}
 }
 
+/* A child without privileges: 0 as expected, 2 if it sees the kernel's addresses all the same. */
+static int resolve_unprivileged(const struct record *record)
+{
+	struct stacks_options options = {.kernel_only = true};
+	struct stacks *s = stacks__new(&options);
+	struct stacks_counts counts;
+	struct stack_view v;
+	char first[17] = "";
+	FILE *f;
+
+	if (!s || setgid(65534) || setuid(65534))
+		return 3;
+	f = fopen("/proc/kallsyms", "r");
+	if (!f || !fgets(first, sizeof(first), f) || strspn(first, "0") < 16)
+		return 2;
+	fclose(f);
+	if (add(s, record) || stacks__resolve(s) || stacks__get(s, record->r.hash, &v) || v.count != 2)
+		return 1;
+	stacks__counts(s, &counts);
+	if (!counts.kernel_hidden || strcmp(v.frames[0].name, "[unknown]"))
+		return 1;
+	stacks__free(s);
+	return 0;
+}
+
+static void hidden_kernel(void **state)
+{
+	struct record record = describe_mixed(kernel_symbol("vfs_read") + 1);
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (!child)
+		_exit(resolve_unprivileged(&record));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 2) {
+		print_message("this kernel shows its addresses to everybody\n");
+		skip();
+	}
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void interrupts_and_kthreads(void **state)
 {
 	static const struct {
@@ -415,8 +458,7 @@ static void garbage_behind_the_start(void **state)
 	stacks__free(s);
 }
 
-/* Where no code is mapped, no caller can be: a walk that came there had lost its way before. A leaf may be
- * anywhere. */
+/* Where no code is mapped, no caller can be: the walk had lost its way before. A leaf may be anywhere. */
 static void unmapped_addresses(void **state)
 {
 	const uint64_t frames[] = {0x10, address((void *)capture) + 1, 0x7ffff000dead,
@@ -445,12 +487,19 @@ static void unmapped_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_stack),	      cmocka_unit_test(thread_stack),
-		cmocka_unit_test(leaf_is_exact),      cmocka_unit_test(malformed),
-		cmocka_unit_test(memory_limit),	      cmocka_unit_test(gone_and_reused),
-		cmocka_unit_test(translated_pids),    cmocka_unit_test(leader_has_ended),
-		cmocka_unit_test(kernel_and_user),    cmocka_unit_test(interrupts_and_kthreads),
-		cmocka_unit_test(incomplete_stacks),  cmocka_unit_test(garbage_behind_the_start),
+		cmocka_unit_test(own_stack),
+		cmocka_unit_test(thread_stack),
+		cmocka_unit_test(leaf_is_exact),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(memory_limit),
+		cmocka_unit_test(gone_and_reused),
+		cmocka_unit_test(translated_pids),
+		cmocka_unit_test(leader_has_ended),
+		cmocka_unit_test(kernel_and_user),
+		cmocka_unit_test(hidden_kernel),
+		cmocka_unit_test(interrupts_and_kthreads),
+		cmocka_unit_test(incomplete_stacks),
+		cmocka_unit_test(garbage_behind_the_start),
 		cmocka_unit_test(unmapped_addresses),
 	};
 

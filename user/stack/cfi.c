@@ -100,8 +100,7 @@ static void skip_pointer(const struct pass *p, struct cursor *c, uint8_t encodin
 
 enum operand { NONE, LEB, BLOCK, POINTER, BYTES1, BYTES2, BYTES4, BYTES8 };
 
-/* Call frame instructions with zero upper bits (DWARF 5, 6.4.2, and GNU's): name, code, ends a row, operands.
- */
+/* Call frame instructions with zero upper bits (DWARF 5, 6.4.2, and GNU's): code, ends a row?, operands. */
 #define INSTRUCTIONS(X)                                 \
 	X(NOP, 0x00, false, NONE, NONE)                 \
 	X(SET_LOC, 0x01, true, POINTER, NONE)           \
@@ -197,8 +196,8 @@ static void set_cfa(struct rule *now, uint8_t op, uint64_t first, uint64_t secon
 		now->cfa_register = UINT64_MAX;
 }
 
-/* Rules of the saved frame pointer: 0 is "unchanged", offsets count from 1, others are only told apart by
- * their kind. */
+/* Rules of the saved frame pointer: 0 is "unchanged", offsets count from 1, of others only the kind counts.
+ */
 static void set_register(const struct pass *p, struct rows *r, uint8_t op, uint64_t first, uint64_t second)
 {
 	if (first != p->frame_pointer)
@@ -332,8 +331,7 @@ static const unsigned char *bytes_at(struct pass *p, uint64_t offset, size_t siz
 	return size <= p->window_len ? p->window : NULL;
 }
 
-/* Length of the record at `offset` without its length field; 0: the end. The 64-bit form is not used by
- * compilers. */
+/* Length of the record at `offset` without that field; 0: the end. No compiler uses the 64-bit form. */
 static uint32_t record_length(struct pass *p, uint64_t offset, bool move_window)
 {
 	const unsigned char *at = bytes_at(p, offset, 4, move_window);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Separate debug files: by build id, else by .gnu_debuglink; in the target's own root first, then in the
- * host's. */
+/* Separate debug files: by build id, else by .gnu_debuglink; in the target's own root, then in the host's. */
 #ifndef SONDE_STACK_DEBUGFILE_H
 #define SONDE_STACK_DEBUGFILE_H
 

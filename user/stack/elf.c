@@ -193,8 +193,10 @@ bool elf__address(const struct elf_file *f, uint64_t offset, uint64_t *address)
 	GElf_Phdr p;
 	uint64_t start, end;
 
-	/* A page may be mapped twice, as the end of one segment and the start of the next: code decides. Then
-	 * the same again by whole pages, because a mapping also shows what stands around its segment. */
+	/*
+	 * A page may be mapped twice, as the end of one segment and the start of the next: code decides. Then
+	 * the same again by whole pages, because a mapping also shows what stands around its segment.
+	 */
 	for (int pass = 0; pass < 4; pass++) {
 		for (size_t i = 0; i < f->segments; i++) {
 			if (!gelf_getphdr(f->elf, (int)i, &p) || p.p_type != PT_LOAD ||

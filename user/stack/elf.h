@@ -31,8 +31,7 @@ struct elf_section {
 	uint32_t type, link; /* link: index of the section with its names */
 };
 
-/* 0, -ENOEXEC (not an ELF file of this machine's byte order), -E2BIG (absurd counts), -EIO or another -errno.
- */
+/* 0, -ENOEXEC (not an ELF file of this machine's byte order), -E2BIG (absurd counts) or another -errno. */
 int elf__open(struct elf_file *f, int fd);
 void elf__close(struct elf_file *f); /* also of a zeroed one */
 
@@ -40,12 +39,11 @@ bool elf__section(const struct elf_file *f, size_t index, struct elf_section *ou
 bool elf__section_by_type(const struct elf_file *f, uint32_t type, struct elf_section *out);
 bool elf__section_by_name(const struct elf_file *f, const char *name, struct elf_section *out);
 
-/* The virtual address at which the file's byte `offset` is mapped; executable segments first. False: nowhere.
- */
+/* The virtual address at which the file's byte `offset` is mapped, as code if it can be. False: nowhere. */
 bool elf__address(const struct elf_file *f, uint64_t offset, uint64_t *address);
 
-/* Reads a NUL-terminated string of a string section. Its length, or -errno: -ENAMETOOLONG, -ENOENT (outside,
- * no end). */
+/* Reads a NUL-terminated string of a string section. Its length, -ENAMETOOLONG, -ENOENT (outside, no end) or
+ * another -errno. */
 ssize_t elf__string(const struct elf_file *f, const struct elf_section *strings, uint64_t at, char *text,
 		    size_t size);
 

@@ -54,8 +54,7 @@ static bool is_end_mark(const struct kernel_symbol *s)
 	       (s->len == 10 && !memcmp(s->name, "_einittext", 10));
 }
 
-/* Of symbols at one place: code before data, global before weak before local, then fewer leading underscores.
- */
+/* Of symbols at one place: code before data, global before weak before local, then fewer underscores. */
 static uint8_t rank(const struct kernel_symbol *s)
 {
 	static const char order[] = "twWT";

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The lines of a file or of /proc, through one small buffer: whatever the size of the file, memory stays the
- * same. */
+/* The lines of a file or of /proc, through one small buffer, whatever the size of the file. */
 #ifndef SONDE_STACK_LINES_H
 #define SONDE_STACK_LINES_H
 
@@ -28,8 +27,7 @@ int lines__open(struct lines *r, int fd, uint64_t limit_bytes); /* 0 or -ENOMEM 
 char *lines__next(struct lines *r, size_t *len);
 void lines__close(struct lines *r);
 
-/* Hexadecimal digits at *text, with or without 0x; moves *text behind them. False: none, or more than 64
- * bits. */
+/* Hexadecimal digits at *text, with or without 0x; moves *text behind them. False: none, or over 64 bits. */
 bool lines__hex(const char **text, uint64_t *value);
 
 #endif

@@ -10,8 +10,7 @@
 
 #define PERF_MAP_BYTES_MAX (64ULL << 20) /* what lies behind is not read */
 
-/* Streams the map past the lookups (sorted by virtual address). 0, -EFBIG (absurdly many overlaps), or
- * -errno. */
+/* Streams the map past the lookups (sorted by virtual address). 0, -EFBIG (absurd overlaps), or -errno. */
 int perfmap__scan(int fd, struct lookup *l, size_t count, struct name_taker *names);
 
 #endif

@@ -50,8 +50,8 @@ static int64_t boot_offset_ns(void)
 	return seconds * 1000000000 + ns;
 }
 
-/* Fields of /proc/PID/stat, counted from 1 as in proc(5); the second may hold anything, so the count starts
- * behind it. */
+/* Fields of /proc/PID/stat, counted as in proc(5); the second may hold anything: the count starts behind it.
+ */
 static bool stat_field(const char *text, int number, uint64_t *value)
 {
 	const char *p = strrchr(text, ')');
@@ -84,7 +84,7 @@ static bool has_memory(int dir)
 	return readlinkat(dir, "exe", name, sizeof(name)) > 0 || errno != ENOENT;
 }
 
-/* The leader may have ended before its threads, and its directory shows no memory then: one of theirs does.
+/* The leader may have ended before its threads; its directory shows no memory then, but one of theirs does.
  */
 static int open_living_thread(int dir)
 {
@@ -177,8 +177,7 @@ static int read_maps(struct mapping_list *list, int fd, struct strings *strings)
 	if (err)
 		return err;
 	while (!err && (text = lines__next(&r, &len))) {
-		/* Read in pieces while it changes, the list may show one place twice: the first view stays.
-		 */
+		/* Read in pieces while it changes, the list may show a place twice: the first view stays. */
 		if (!maps__parse_line(text, &line) || line.start < end)
 			continue;
 		end = line.end;
@@ -270,8 +269,7 @@ static int locate_by_path(const struct mapping *m, int dir, struct stat *st)
 		return -errno;
 	fd = safefile__locate_in_root(root, path, true, st);
 	close(root);
-	/* On overlayfs and btrfs the device that maps shows is not the one of stat: nothing can be compared
-	 * there. */
+	/* On overlayfs and btrfs maps and stat show different devices: nothing can be compared there. */
 	if (fd >= 0 && st->st_dev == makedev(m->major, m->minor) && st->st_ino != m->inode) {
 		close(fd);
 		return -ESTALE;

@@ -18,8 +18,7 @@ void file_key__from_stat(struct file_key *key, const struct stat *st)
 	key->mtime_ns = (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
 }
 
-/* Keeps the path descriptor if what it shows may be read without waiting for a stranger; closes it otherwise.
- */
+/* Keeps the path descriptor if what it leads to may be read without waiting for a stranger. */
 static int keep_if_regular(int fd, struct stat *st)
 {
 	struct statfs fs;

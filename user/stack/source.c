@@ -143,8 +143,7 @@ static int new_file_source(struct stacks *s, struct process *p, const struct map
 	return 0;
 }
 
-/* Finds the source of a mapped file by what the file is, not by how it is called, and opens it if `need_fd`.
- */
+/* Finds the source of a mapped file by what it is, not by how it is called, and opens it if `need_fd`. */
 static int file_source(struct stacks *s, struct process *p, struct mapping *m, bool need_fd)
 {
 	struct file_key key;
@@ -209,8 +208,7 @@ static void set_file_kind(const struct stacks *s, const struct process *p, struc
 	l->kind = key->device == p->exe_device && key->inode == p->exe_inode ? FRAME_USER : FRAME_LIBRARY;
 }
 
-/* Without the file its segments are not known, nor so its virtual addresses: the offset in the file has to
- * do. */
+/* Without the file its segments and virtual addresses are not known: the offset in the file has to do. */
 static int name_unopened(struct stacks *s, const struct mapping *m, struct frame *frame, struct location *l)
 {
 	size_t len;

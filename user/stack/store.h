@@ -34,8 +34,7 @@ struct stacks_counts {
 	uint64_t processes, processes_gone; /* gone: its maps could not be read any more */
 	uint64_t files, files_failed;	    /* failed: could not be opened, or is no sound ELF file */
 	uint64_t incomplete;		    /* of the resolved ones */
-	bool kernel_hidden; /* the kernel does not show its addresses: kernel.kptr_restrict, or no CAP_SYSLOG
-			     */
+	bool kernel_hidden;		    /* by kernel.kptr_restrict, or for want of CAP_SYSLOG */
 };
 
 struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
@@ -45,8 +44,7 @@ struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
  * (refused), -ENOMEM.
  */
 int stacks__add(struct stacks *, const struct stack_record *, size_t size);
-/* Re-reads mappings of one process at the next add (after dlopen or an unknown address this happens by
- * itself). */
+/* Re-reads the mappings of one process at the next add (for unknown addresses this happens by itself). */
 void stacks__forget_process(struct stacks *, uint32_t tgid);
 /*
  * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and
@@ -56,19 +54,19 @@ void stacks__forget_process(struct stacks *, uint32_t tgid);
 int stacks__resolve(struct stacks *);
 
 /*
- * Frames are named so: "name" where a symbol is right; "libc.so.6+0x8b3f1" (the file's virtual address) where
- * none is; "[jit]+0x7f..." for anonymous code that no perf map names; "[vdso]+0x...", "[vsyscall]",
- * "[uprobes]";
- * "[unknown]+0x..." where nothing is mapped; "[unknown: process gone]" where the mappings could not be read
- * any more; "[unknown]" in the kernel. What a walk found behind the start of a thread is no frame and left
- * out, and so is, in an incomplete stack, everything from the first caller on that lies where no code is
- * mapped.
+ * How frames are named:
+ * - "name" where a symbol is right, "libc.so.6+0x8b3f1" (the file's virtual address) where none is;
+ * - "[jit]+0x7f..." for anonymous code that no perf map names;
+ * - "[vdso]+0x...", "[vsyscall]", "[uprobes]"; "[unknown]" in the kernel;
+ * - "[unknown]+0x..." where nothing is mapped;
+ * - "[unknown: process gone]" where the mappings could not be read any more.
+ * What a walk found behind the start of a thread is no frame and left out, and so is, in an incomplete stack,
+ * everything from the first caller on that lies where no code is mapped.
  */
 struct stack_view {
 	struct who who; /* comm: of the thread; tid: the one seen first */
 	const char *leader_comm;
-	const struct frame
-		*frames; /* leaf first: kernel, then user, then the mark "[incomplete: reason]" if it is */
+	const struct frame *frames; /* leaf first: kernel, user, the mark "[incomplete: reason]" */
 	size_t count, kernel_count;
 	const char *incomplete; /* reason, or NULL: complete */
 	const char *stopped_in; /* object in which an incomplete walk stopped, or NULL */

@@ -21,9 +21,8 @@ enum symbol_source {
 
 struct symbol_request {
 	enum symbol_source source;
-	int fd; /* ELF and perf map: borrowed; -1 otherwise */
-	const char
-		*debug_root; /* where separate debug files are looked for first: "/proc/PID/root", or NULL */
+	int fd;			     /* ELF and perf map: borrowed; -1 otherwise */
+	const char *debug_root;	     /* "/proc/PID/root", where debug files are looked for first, or NULL */
 	const char *debug_directory; /* "/usr/lib/debug" */
 	const char *path;	     /* as the target names it: only to find .gnu_debuglink files beside it */
 	size_t count;
@@ -38,8 +37,7 @@ enum symbol_start {
 };
 
 struct symbol {
-	const char
-		*name; /* demangled; NULL: no name is right. Owned by the symbolizer until symbolizer__free */
+	const char *name;   /* demangled; NULL: no name is right. Owned by the symbolizer until its end */
 	const char *module; /* kernel modules: "nf_tables"; NULL otherwise */
 	uint64_t offset;    /* of the address in the symbol */
 	uint64_t address;   /* the file's virtual address (ELF): for `object+0xoffset` */

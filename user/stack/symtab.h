@@ -14,8 +14,7 @@
 #include "stack/elf.h"
 #include "stack/lookup.h"
 
-/* Streams `table` past the lookups (sorted) that have no text yet. 0 or -errno; what was found until then
- * stays. */
+/* Streams `table` past the lookups (sorted) that have no text yet. 0 or -errno; what was found stays. */
 int symtab__scan(const struct elf_file *f, const struct elf_section *table, struct lookup *l, size_t count,
 		 struct name_taker *names);
 
