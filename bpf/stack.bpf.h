@@ -180,7 +180,7 @@ inline_always bool stack__publish(struct stack_place *p, struct task_struct *tas
 	stack__details(r, task);
 	size += (r->kernel_frames + r->user_frames) * sizeof(u64);
 	if (size > sizeof(p->scratch) || bpf_ringbuf_output(&ring, &p->scratch, size, process__wakeup(r))) {
-		loss__count(l, STACK, RING_FULL);
+		loss__count(l, STACK, POSTPONED);
 		return false;
 	}
 	if (bpf_map_update_elem(&known_stacks, &r->hash, &check, BPF_ANY))

@@ -177,6 +177,7 @@ struct thread_record {
 	X(EMITTED, "emitted", 0)	/* into the ring buffer */                                                      \
 	X(MAP_FULL, "map_full", 1)                                                                                     \
 	X(RING_FULL, "ring_full", 1)                                                                                   \
+	X(POSTPONED, "postponed", 0)	/* a stack's frames did not fit into the ring: sent when it is met again */    \
 	X(NO_MEMORY, "no_memory", 1)                                                                                   \
 	X(COLLISION, "collision", 1)	/* two stacks with one hash */                                                  \
 	X(BUSY, "busy", 1)		/* changed all the time while it was read */

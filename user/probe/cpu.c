@@ -267,7 +267,8 @@ static int emit(struct cpu *c, const struct cell_row *row, struct point_stream *
 	struct point p = {.metric = &metric_cpu_samples};
 	struct stack_view view;
 
-	probe__view(c->probe.context->stacks, row->key.a, &view);
+	if (!probe__view(c->probe.context->stacks, row->key.a, &view))
+		d->lost_stacks += row->count;
 	if (view.who.tgid && view.who.tgid == (uint32_t)c->probe.context->self)
 		return 0;
 	probe__fill_sample(&p.sample, &p.who, &view, d, row->count);

@@ -27,6 +27,7 @@ struct drain {
 	uint64_t from_ns, to_ns; /* CLOCK_MONOTONIC; to_ns is the cut that was announced */
 	bool last;
 	struct coverage coverage; /* added to by probes with stacks */
+	uint64_t lost_stacks;	  /* events whose stack's frames never arrived: counted, under a mark */
 	struct buf headline;	  /* the view's words; the first probe with some writes it */
 	struct buf note;
 };
@@ -83,7 +84,7 @@ struct sched_options {
 /* Sample for `view`, with completeness added to the drain's coverage by `weight`. */
 void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view, struct drain *d,
 			uint64_t weight);
-/* The view of a stack, or a one-frame view that says why there is none. */
-void probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view);
+/* The view of a stack, or a one-frame view that says why there is none. False: its frames were lost. */
+bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view);
 
 #endif

@@ -7,13 +7,15 @@
 const struct probe_type *const probe__types[] = {&probe_cpu, &probe_sched, NULL};
 
 static const struct frame lost_frame = {.name = "[stack lost]", .object = "", .kind = FRAME_MARK};
+static const struct frame no_frame = {.name = "[stack not captured]", .object = "", .kind = FRAME_MARK};
 
-void probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view)
+bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view)
 {
 	if (hash && !stacks__get(stacks, hash, view))
-		return;
-	*view = (struct stack_view){.leader_comm = "", .frames = &lost_frame, .count = 1};
-	view->incomplete = hash ? "its record was lost" : "not captured";
+		return true;
+	*view = (struct stack_view){.leader_comm = "", .frames = hash ? &lost_frame : &no_frame, .count = 1};
+	view->incomplete = hash ? "lost" : "not captured";
+	return !hash;
 }
 
 void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view, struct drain *d,

@@ -141,6 +141,17 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 	return err;
 }
 
+static void sched__name_limit(struct sched *s)
+{
+	struct buf limit = {0};
+
+	units__duration(&limit, s->options.long_wait_ns);
+	snprintf(s->ran_title, sizeof(s->ran_title), "waits over %s, who ran instead", buf__text(&limit));
+	buf__free(&limit);
+	s->ran = metric_runq_ran;
+	s->ran.title = s->ran_title;
+}
+
 static struct probe *sched__open(struct probe_context *context, const void *options)
 {
 	struct sched *s = calloc(1, sizeof(*s));
@@ -151,6 +162,7 @@ static struct probe *sched__open(struct probe_context *context, const void *opti
 	s->probe.type = &probe_sched;
 	s->probe.context = context;
 	s->options = *(const struct sched_options *)options;
+	sched__name_limit(s);
 	s->preempt_count = s->options.waker && features__preempt_count();
 	table__init(&s->threads, sizeof(struct thread_key), sizeof(struct thread_seen));
 	err = unit__load(&s->unit, context->loader, "sched", ATTEMPTS, sched__prepare, s);

@@ -38,6 +38,8 @@ struct sched {
 	struct table threads;
 	uint64_t cut_ns, emitted_cut_ns; /* announced, and done */
 	struct runq_hist runq_last;	 /* cumulative, at the last drain */
+	struct metric ran;		 /* metric_runq_ran, its title with the limit of this run */
+	char ran_title[64];
 };
 
 /* sched_threads.c */

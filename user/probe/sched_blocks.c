@@ -193,12 +193,14 @@ static int emit_group(struct sched *s, const struct cell_row *rows, size_t count
 	struct stack_view view, waker;
 	struct hist hist;
 
-	probe__view(s->probe.context->stacks, key->a, &view);
+	bool found = probe__view(s->probe.context->stacks, key->a, &view);
+
 	if (view.who.tgid && view.who.tgid == (uint32_t)s->probe.context->self)
 		return 0;
 	fill_hist(&hist, rows, count, &p.sample);
 	probe__fill_sample(&p.sample, &p.who, &view, d, p.sample.occurrences + p.sample.open);
 	p.sample.hist = hist.count ? &hist : NULL;
+	d->lost_stacks += found ? 0 : p.sample.occurrences + p.sample.open;
 	if (key->b) {
 		probe__view(s->probe.context->stacks, key->b, &waker);
 		fill_waker(&p.sample, &waker);

@@ -21,7 +21,7 @@ const struct metric metric_runq_ran = {
 	.name = "sonde_runq_ran_instead",
 	.unit = "ns",
 	.help = "Time that others ran on the same CPU during long waits",
-	.title = "waits over the limit, who ran instead",
+	.title = "long waits, who ran instead",
 	.kind = POINT_COUNTER,
 	.shape = SHAPE_RANKING,
 };
@@ -138,7 +138,7 @@ static int emit_key(struct sched *s, const struct cell_row *rows, size_t count, 
 		h.slot[rows[i].key.slot % HIST_SLOTS] += rows[i].count;
 	}
 	if (rows[0].key.kind == CELL_RAN) {
-		p.metric = &metric_runq_ran;
+		p.metric = &s->ran;
 		p.counter = h.sum;
 	} else {
 		p.hist = &h;

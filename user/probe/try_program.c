@@ -32,7 +32,8 @@ struct recipe {
 	int (*attach)(struct run *);
 	int (*poke)(struct run *); /* makes it run; called until it did, at most POKES times. 0 or -errno */
 	int (*verdict)(struct run *, struct buf *why); /* when it ran; NULL: that is all */
-	const char *absent; /* what it means if there is nothing to attach to */
+	int absence;	    /* the error of kernels that have no such thing; 0: unknown */
+	const char *absent; /* what it says */
 };
 
 struct run {
@@ -76,7 +77,7 @@ static int attach_iter(struct run *r)
 static int attach_event(struct run *r, uint32_t type, uint64_t config)
 {
 	struct perf_event_attr attr = {
-		.size = sizeof(attr), .type = type, .config = config, .sample_freq = 997, .freq = 1, .exclude_idle = 1};
+		.size = sizeof(attr), .type = type, .config = config, .sample_freq = 99, .freq = 1, .exclude_idle = 1};
 	int cpu = sched_getcpu(), fd, err;
 	cpu_set_t here;
 
@@ -346,7 +347,7 @@ static int try_recipe(const struct recipe *how, struct buf *why)
 		err = make_it_run(&r, how);
 	}
 	if (err)
-		buf__printf(why, "%s: %s", step, how->absent && err == -ENOENT ? how->absent : strerror(-err));
+		buf__printf(why, "%s: %s", step, how->absence && err == -how->absence ? how->absent : strerror(-err));
 	else if (!r.trial.fired)
 		buf__puts(why, "it was attached, but does not run");
 	if (!err && !r.trial.fired)
@@ -368,15 +369,16 @@ static int try_recipe(const struct recipe *how, struct buf *why)
 
 TRIAL(tp_btf, "try_tp_btf", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(raw_tp, "try_raw_tp", NULL, 0, attach_by_section, poke_sleep)
-TRIAL(task_storage, "try_task_storage", "storage", 0, attach_by_section, poke_sleep)
+TRIAL(task_storage, "try_task_storage", "storage", 0, attach_by_section, poke_sleep, NULL, EINVAL, "this kernel has no task storage")
 TRIAL(ringbuf, "try_ring", "ring", 0, attach_by_section, poke_sleep, found_record)
 TRIAL(stacks, "try_stacks", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(cgroup_id, "try_cgroup", NULL, 0, attach_by_section, poke_sleep, found_cgroup)
 TRIAL(iter_task, "try_iter", NULL, 0, attach_iter, poke_read)
-TRIAL(iter_task_sleepable, "try_iter_sleepable", NULL, 0, attach_iter, poke_read)
-TRIAL(perf_cycles, "try_perf_event", NULL, 0, attach_cycles, poke_burn, NULL, "no PMU, or the hypervisor hides it")
+TRIAL(iter_task_sleepable, "try_iter_sleepable", NULL, 0, attach_iter, poke_read, NULL, EINVAL,
+      "this kernel cannot read the memory of other tasks there")
+TRIAL(perf_cycles, "try_perf_event", NULL, 0, attach_cycles, poke_burn, NULL, ENOENT, "no PMU, or the hypervisor hides it")
 TRIAL(perf_cpu_clock, "try_perf_event", NULL, 0, attach_cpu_clock, poke_burn)
-TRIAL(kprobe, "try_kprobe", NULL, 0, attach_by_section, poke_sleep, NULL, "no kprobes (CONFIG_KPROBES)")
+TRIAL(kprobe, "try_kprobe", NULL, 0, attach_by_section, poke_sleep, NULL, ENOENT, "no kprobes (CONFIG_KPROBES)")
 TRIAL(fentry, "try_fentry", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(uprobe, "try_uprobe", NULL, 0, attach_uprobe, poke_call)
-TRIAL(uprobe_multi, "try_uprobe", NULL, TRACE_UPROBE_MULTI, attach_uprobe_multi, poke_call)
+TRIAL(uprobe_multi, "try_uprobe", NULL, TRACE_UPROBE_MULTI, attach_uprobe_multi, poke_call, NULL, EINVAL, "this kernel has no such links")

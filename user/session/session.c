@@ -223,6 +223,9 @@ static void add_notes(struct session *s, struct drain *d)
 		buf__printf(&d->note, "%llu stacks were not kept: the limit of %u MB is reached\n",
 			    (unsigned long long)(c.refused - s->stacks_refused), STACK_MEMORY_BYTES >> 20);
 	s->stacks_refused = c.refused;
+	if (d->lost_stacks)
+		buf__printf(&d->note, "the frames of %llu events were lost: they stand under [stack lost]\n",
+			    (unsigned long long)d->lost_stacks);
 }
 
 int session__end_interval(struct session *s, bool last)
@@ -249,7 +252,7 @@ int session__end_interval(struct session *s, bool last)
 	interval.note = buf__text(&d.note);
 	interval.loss = s->book.rows;
 	interval.loss_count = s->book.row_count;
-	interval.lost = s->book.lost;
+	interval.lost = s->book.lost + d.lost_stacks;
 	interval.accounted = s->book.accounted;
 	interval.own_cost = s->book.own_cost;
 	interval.coverage = d.coverage;

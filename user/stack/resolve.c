@@ -283,6 +283,32 @@ static void add_mark(struct stack *stack, const char *text)
 	stack->frames[stack->count++] = (struct frame){.name = text, .object = "", .kind = FRAME_MARK};
 }
 
+/* How a probe came to look: its own program, the tracepoint that ran it, and the scheduler's way to that tracepoint. */
+static bool is_machinery(const char *name)
+{
+	static const char *const prefixes[] = {"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return !strcmp(name, "__schedule") || !strcmp(name, "schedule");
+}
+
+/* A thread that waits is not "in" the tracepoint that saw it go. A sampled stack has no such frames on top, unless it
+ * was really there. */
+static void drop_machinery(struct stack *stack)
+{
+	uint16_t n = 0;
+
+	while (n < stack->kernel_count && is_machinery(stack->frames[n].name))
+		n++;
+	if (!n || !strcmp(stack->frames[0].name, "__schedule") || !strcmp(stack->frames[0].name, "schedule"))
+		return;
+	memmove(stack->frames, stack->frames + n, (stack->count - n) * sizeof(stack->frames[0]));
+	stack->kernel_count -= n;
+	stack->count -= n;
+}
+
 static void finish(struct stacks *s, struct stack *stack)
 {
 	struct walk_end end = name_frames(s, stack);
@@ -292,6 +318,7 @@ static void finish(struct stacks *s, struct stack *stack)
 	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
 	free(stack->pending);
 	stack->pending = NULL;
+	drop_machinery(stack);
 	if (stack->flags & STACK_FLAG_HARDIRQ)
 		add_mark(stack, "[irq]");
 	else if (stack->flags & STACK_FLAG_SOFTIRQ)
