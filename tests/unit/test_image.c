@@ -140,8 +140,7 @@ static void stripped_file(void **state)
 	snprintf(path, sizeof(path), "%s/stripped.so", dir);
 	handle = load(path, &function);
 	assert_true(dladdr((void *)(uintptr_t)function, &info));
-	/* `hidden` stands before the only name that is left, and a return address at its start belongs to it.
-	 */
+	/* `hidden` stands before the only name that is left; a return address at its start is in `hidden`. */
 	frames[0] = function - 1;
 	frames[1] = function;
 	frames[2] = function + 1;

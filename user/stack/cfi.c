@@ -196,8 +196,7 @@ static void set_cfa(struct rule *now, uint8_t op, uint64_t first, uint64_t secon
 		now->cfa_register = UINT64_MAX;
 }
 
-/* Rules of the saved frame pointer: 0 is "unchanged", offsets count from 1, of others only the kind counts.
- */
+/* Rules of the saved frame pointer: 0 is "unchanged", offsets count from 1, others differ by kind only. */
 static void set_register(const struct pass *p, struct rows *r, uint8_t op, uint64_t first, uint64_t second)
 {
 	if (first != p->frame_pointer)

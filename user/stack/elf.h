@@ -42,8 +42,8 @@ bool elf__section_by_name(const struct elf_file *f, const char *name, struct elf
 /* The virtual address at which the file's byte `offset` is mapped, as code if it can be. False: nowhere. */
 bool elf__address(const struct elf_file *f, uint64_t offset, uint64_t *address);
 
-/* Reads a NUL-terminated string of a string section. Its length, -ENAMETOOLONG, -ENOENT (outside, no end) or
- * another -errno. */
+/* Reads a NUL-terminated string of a string section. Its length, or -errno: -ENAMETOOLONG, -ENOENT (no end).
+ */
 ssize_t elf__string(const struct elf_file *f, const struct elf_section *strings, uint64_t at, char *text,
 		    size_t size);
 

@@ -14,9 +14,11 @@
 /* BPF programs, ftrace and kprobe trampolines stand in no list of modules; none is larger. */
 #define PSEUDO_MODULE_BYTES (64u << 10)
 
-/* The symbols between two neighbouring lookups: the highest one, which names the upper lookup (and those
+/*
+ * The symbols between two neighbouring lookups: the highest one, which names the upper lookup (and those
  * above it, as long as the gaps between are empty), and where the lowest one starts, which bounds those
- * below. */
+ * below.
+ */
 struct gap {
 	bool used, code;
 	uint8_t rank;

@@ -50,8 +50,7 @@ static int64_t boot_offset_ns(void)
 	return seconds * 1000000000 + ns;
 }
 
-/* Fields of /proc/PID/stat, counted as in proc(5); the second may hold anything: the count starts behind it.
- */
+/* Fields of /proc/PID/stat, counted as in proc(5). The second may hold anything: the count starts there. */
 static bool stat_field(const char *text, int number, uint64_t *value)
 {
 	const char *p = strrchr(text, ')');
@@ -84,8 +83,7 @@ static bool has_memory(int dir)
 	return readlinkat(dir, "exe", name, sizeof(name)) > 0 || errno != ENOENT;
 }
 
-/* The leader may have ended before its threads; its directory shows no memory then, but one of theirs does.
- */
+/* The leader may have ended before its threads: its directory shows no memory then, but theirs do. */
 static int open_living_thread(int dir)
 {
 	int tasks = openat(dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd, found = -ESRCH;

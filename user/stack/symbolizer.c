@@ -93,8 +93,7 @@ static void look_in(struct symbolizer *s, const struct elf_file *f, uint32_t typ
 		symtab__scan(f, &table, l, count, &s->taker);
 }
 
-/* A debug file is looked for where the file itself says, by what it lacks or by its link, that there is one.
- */
+/* A debug file is looked for where the file says, by what it lacks or by its link, that there is one. */
 static void look_in_debug_file(struct symbolizer *s, const struct elf_file *f, const struct symbol_request *r,
 			       struct lookup *l, size_t count)
 {
