@@ -32,7 +32,7 @@ measures() {
 	[ "$(id -u)" = 0 ]
 	[ -r /sys/kernel/btf/vmlinux ]
 	[ "$(cgroup2_mount)" = /sys/fs/cgroup ]
-	grep -q '^bpf /sys/fs/bpf' /proc/mounts
+	grep -q ' /sys/fs/bpf bpf ' /proc/mounts
 	[ "$(nproc)" -ge 1 ]
 }
 
