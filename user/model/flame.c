@@ -102,22 +102,21 @@ static const char *last_number(const char *text, size_t len)
  */
 static const char *stored_name(struct flame *f, const struct frame *frame, bool is_first, bool is_last)
 {
+	const char *name = frame->name, *number = NULL, *stored = NULL;
 	struct buf b = {0};
-	const char *stored = NULL, *number = NULL;
-	size_t len = strlen(frame->name);
 
-	if (is_first && frame->name[0] == '#') {
+	if (is_last && !*flame__plain_suffix(frame->kind))
+		number = last_number(name, strlen(name));
+	if (is_first && *name == '#') {
 		buf__puts(&b, "\\x23");
-		text__puts(&b, frame->name + 1, TEXT_FOLDED);
-	} else {
-		if (is_last && !*flame__plain_suffix(frame->kind))
-			number = last_number(frame->name, len);
-		text__add(&b, frame->name, number ? (size_t)(number - frame->name) : len, TEXT_FOLDED);
-		if (number) {
-			buf__puts(&b, "\\x20");
-			text__puts(&b, number + 1, TEXT_FOLDED);
-		}
+		name++;
 	}
+	if (number) {
+		text__add(&b, name, (size_t)(number - name), TEXT_FOLDED);
+		buf__puts(&b, "\\x20");
+		name = number + 1;
+	}
+	text__puts(&b, name, TEXT_FOLDED);
 	if (!b.failed)
 		stored = strings__add(&f->strings, buf__text(&b), b.len);
 	buf__free(&b);
@@ -396,7 +395,7 @@ static void hand_over_meta(const char *line, size_t len, void (*meta)(void *, co
 	const char *colon = len > 2 ? memmem(line + 2, len - 2, ": ", 2) : NULL;
 	char *copy;
 
-	if (!meta || !colon || memchr(line + 2, ' ', (size_t)(colon - line - 2)))
+	if (!meta || !colon || memchr(line, '\0', len) || memchr(line + 2, ' ', (size_t)(colon - line - 2)))
 		return;
 	copy = strndup(line + 2, len - 2);
 	if (!copy)

@@ -176,16 +176,27 @@ static int read_block(struct flamegraph *g, const char *text, size_t len, const 
 	return err;
 }
 
-int flamegraph__read(struct flamegraph *g, const char *text, size_t len, size_t *line)
+/* Markup begins with `<`; so may a thread's name, but its line ends in a number. */
+static bool is_markup(const char *text, size_t len)
 {
-	int err;
+	const char *stop;
 
 	while (len && strchr(" \t\r\n", *text) && *text) {
 		text++;
 		len--;
 	}
+	stop = len ? memchr(text, '\n', len) : NULL;
+	if (stop)
+		len = (size_t)(stop - text);
+	return len && *text == '<' && (text[len - 1] < '0' || text[len - 1] > '9');
+}
+
+int flamegraph__read(struct flamegraph *g, const char *text, size_t len, size_t *line)
+{
+	int err;
+
 	*line = 0;
-	if (len && *text == '<') {
+	if (is_markup(text, len)) {
 		err = read_block(g, text, len, "sonde-folded", line);
 		if (!err && !g->tree.is_difference)
 			err = read_block(g, text, len, "sonde-waits", line);
