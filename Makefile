@@ -46,6 +46,9 @@ $(B)/user/%.o: user/%.c | $(EMBEDS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
+# Style sheets and scripts of flame graphs are linked in as they are.
+$(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/flamegraph.o): $(wildcard user/sink/*.css user/sink/*.js)
+
 $(B)/sonde: $(OBJS) $(B)/user/main.o
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
