@@ -64,11 +64,12 @@ inline_always struct loss *loss__here(void)
 	return bpf_map_lookup_elem(&losses, &zero_key);
 }
 
-/* A value that went through a map is unknown to the verifier: paths that differ only in it become one again. */
-inline_always u64 forget(struct loss *l, u64 value)
+/* A value that went through a map is unknown to the verifier: paths that differ only in it become one again. `cell` is
+ * map memory that nobody else uses meanwhile. */
+inline_always u64 forget(u64 *cell, u64 value)
 {
-	*(volatile u64 *)&l->scratch = value;
-	return *(volatile u64 *)&l->scratch;
+	*(volatile u64 *)cell = value;
+	return *(volatile u64 *)cell;
 }
 
 #define loss__count(l, part, outcome) ((l)->count[PART_##part][OUTCOME_##outcome]++)
@@ -99,6 +100,32 @@ inline_always void task__comm(char *to, struct task_struct *task)
 	((u64 *)to)[0] = ((u64 *)task->comm)[0];
 	((u64 *)to)[1] = ((u64 *)task->comm)[1];
 #endif
+}
+
+/* sonde's PID namespace, if it is not the initial one: then records carry that namespace's numbers, 0 for who is not in
+ * it. */
+const volatile struct {
+	u64 device, inode;
+} pid_namespace;
+
+struct bpf_pidns_info { /* include/uapi/linux/bpf.h */
+	u32 pid, tgid;
+};
+
+struct pids {
+	u32 tgid, tid;
+};
+
+inline_always struct pids pids__of_current(struct task_struct *task)
+{
+	struct pids p = {.tgid = READ(task, tgid), .tid = READ(task, pid)};
+	struct bpf_pidns_info ns = {};
+
+	if (pid_namespace.inode) {
+		bpf_get_ns_current_pid_tgid(pid_namespace.device, pid_namespace.inode, &ns, sizeof(ns));
+		p = (struct pids){.tgid = ns.tgid, .tid = ns.pid};
+	}
+	return p;
 }
 
 inline_always u64 task__cgroup(struct task_struct *task)

@@ -51,13 +51,13 @@ struct {
 
 inline_always void history__add(struct task_struct *prev, u64 now)
 {
-	u32 key = 0, tgid = READ(prev, tgid);
+	u32 key = 0, tgid = pids__of_current(prev).tgid;
 	struct history *h = bpf_map_lookup_elem(&histories, &key);
 	struct run *run;
 
 	if (!h)
 		return;
-	if (tgid) {
+	if (READ(prev, pid)) {
 		run = &h->runs[h->head++ & (HISTORY - 1)];
 		run->from = h->switched_ns;
 		run->to = now;
@@ -81,7 +81,7 @@ inline_always void ran__add(struct run *run, u64 ns, struct loss *l)
 }
 
 /* Who ran here during a wait that began at `since`, each with the time that overlaps it. */
-__noinline int history__blame(u64 since, u64 now)
+__noinline int history__blame(u64 since)
 {
 	u32 key = 0;
 	struct history *h = bpf_map_lookup_elem(&histories, &key);
@@ -158,7 +158,7 @@ inline_always void runq__waited(struct task_struct *next, u64 since, u64 now, st
 	}
 	loss__count(l, RUNQ, AGGREGATED);
 	if (config.long_wait_ns && wait >= config.long_wait_ns)
-		history__blame(since, now);
+		history__blame(since);
 }
 
 /* --- off-CPU */
@@ -245,7 +245,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 	else if (prev_state & TASK_DEAD)
 		state = STATE_UNKNOWN;
 	else
-		state = forget(l, state__of_block(prev, prev_state, USER_CURRENT));
+		state = forget(&l->scratch, state__of_block(prev, prev_state, USER_CURRENT));
 	thread__enter(t, state, now, STATE_RUNNING);
 	if (!preempt && (prev_state & TASK_DEAD)) {
 		t->dead = 1;

@@ -77,7 +77,7 @@ inline_always void hash__mix(struct stack_hash *s, u64 word)
 }
 
 /* Who it is, into the record, and into the hash: the same frames of another process are another stack. */
-inline_always void stack__owner(struct stack_place *p, struct task_struct *task, u32 flags)
+inline_always void stack__owner(struct stack_place *p, struct task_struct *task, struct pids pids, u32 flags)
 {
 	struct stack_record *r = &p->scratch.record;
 	struct stack_hash *hash = &p->hash;
@@ -86,8 +86,8 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 	hash->h = stack_salt;
 	hash->check = ~stack_salt;
 	r->type = RECORD_STACK;
-	r->tgid = READ(task, tgid);
-	r->tid = READ(task, pid);
+	r->tgid = pids.tgid;
+	r->tid = pids.tid;
 	r->start_boot_ns = READ(leader, start_boottime);
 	r->exec_id = READ(task, self_exec_id);
 	task__comm(r->comm, task);
@@ -99,11 +99,11 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 		zero(r->comm, COMM_LEN);
 	}
 	hash__mix(hash, flags);
-	hash__mix(hash, r->start_boot_ns ^ ((u64)r->tgid << 32));
+	hash__mix(hash, r->start_boot_ns ^ ((u64)READ(task, tgid) << 32));
 	hash__mix(hash, *(u64 *)r->comm + r->exec_id);
 	hash__mix(hash, *(u64 *)(r->comm + 8));
 	if (stack_per_thread)
-		hash__mix(hash, r->tid);
+		hash__mix(hash, READ(task, pid));
 }
 
 /* A global function is verified once, not once per path that leads to it: this loop would dominate the load time. */
@@ -206,7 +206,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags,
 	if (!p)
 		return 0;
 	r = &p->scratch.record;
-	stack__owner(p, task, flags);
+	stack__owner(p, task, pids__of_current(task), flags);
 	r->kernel_frames = r->user_frames = 0;
 	r->end = STACK_COMPLETE;
 	if (stack_kernel) {

@@ -180,7 +180,8 @@ struct {
 } thread_records SEC(".maps");
 
 /* A record of everything but the accounts, in per-CPU scratch; NULL never happens. */
-inline_always struct thread_record *thread__describe(struct thread *t, struct task_struct *task, u32 slot)
+inline_always struct thread_record *thread__describe(struct thread *t, struct task_struct *task, struct pids pids,
+							  u32 slot)
 {
 	struct task_struct *leader = READ(task, group_leader);
 	struct thread_record *r = bpf_map_lookup_elem(&thread_records, &slot);
@@ -188,11 +189,11 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 	if (!r)
 		return NULL;
 	r->type = 0;
-	r->tgid = READ(task, tgid);
-	r->tid = READ(task, pid);
+	r->tgid = pids.tgid;
+	r->tid = pids.tid;
+	r->key = READ(task, pid);
 	r->runs = t->runs;
 	r->weight = t->weight;
-	r->reserved = 0;
 	r->watched_ns = t->watched_ns;
 	r->end_ns = 0;
 	r->start_ns = READ(task, start_time);
@@ -207,7 +208,7 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 
 inline_always void thread__last_words(struct thread *t, struct task_struct *task, u64 now, struct loss *l)
 {
-	struct thread_record *r = thread__describe(t, task, 0);
+	struct thread_record *r = thread__describe(t, task, pids__of_current(task), 0);
 
 	loss__count(l, EXIT, HITS);
 	if (!r)

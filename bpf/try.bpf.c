@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * One small program for each thing that `sonde check` tries. Each does what it is about, counts that it did, and ignores
- * everybody but sonde's own process; user/probe/try_program.c loads one at a time, attaches it and makes it run.
- * Nothing here depends on RAW_TP: both ways to hook are themselves on trial.
+ * One small program for each thing that `sonde check` tries. Each does what it is about, counts that it did,
+ * and ignores everybody but sonde's own process; user/probe/try_program.c loads one at a time, attaches it
+ * and makes it run. Nothing here depends on RAW_TP: both ways to hook are themselves on trial.
  */
 #include "base.h"
 #include "sched.h"
@@ -22,7 +22,8 @@ static __always_inline bool is_self(void)
 {
 	struct bpf_pidns_info who = {};
 
-	return !bpf_get_ns_current_pid_tgid(trial.namespace_device, trial.namespace_inode, &who, sizeof(who)) &&
+	return !bpf_get_ns_current_pid_tgid(trial.namespace_device, trial.namespace_inode, &who,
+					    sizeof(who)) &&
 	       who.tgid == trial.pid;
 }
 
@@ -61,7 +62,8 @@ int try_task_storage(void *ctx)
 
 	if (!is_self())
 		return 0;
-	mine = bpf_task_storage_get(&storage, bpf_get_current_task_btf(), NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	mine = bpf_task_storage_get(&storage, bpf_get_current_task_btf(), NULL,
+				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 	return mine ? fired(++*mine) : 0;
 }
 

@@ -26,6 +26,16 @@ struct sched_entity {
 	struct cfs_rq *cfs_rq;
 };
 
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	unsigned int __state; /* `state` before 2f064a59a11f (5.14): task_struct___state */
 	void *stack;
@@ -38,6 +48,7 @@ struct task_struct {
 	unsigned in_memstall : 1; /* CONFIG_PSI */
 	unsigned pid, tgid;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	u64 utime, stime;
 	u64 start_time;	    /* CLOCK_MONOTONIC, ns */
 	u64 start_boottime; /* CLOCK_BOOTTIME, ns */

@@ -140,10 +140,10 @@ struct thread_record {
 	__u32 tgid, tid;
 	__u32 runs;	    /* times it was switched in */
 	__u32 weight;	    /* of the open block, with importance sampling */
-	__u32 reserved;
+	__u32 key;	    /* thread id in the initial PID namespace */
 	__u64 watched_ns;   /* since when its account is kept */
 	__u64 end_ns;	    /* exit: when; sweep: 0 */
-	__u64 start_ns;	    /* CLOCK_MONOTONIC, of the thread: (tid, start_ns) is its key */
+	__u64 start_ns;	    /* CLOCK_MONOTONIC, of the thread: (key, start_ns) is its identity */
 	__u64 start_boot_ns;/* of the process */
 	__u64 cgroup;
 	__u64 utime_ns, stime_ns;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -67,6 +68,18 @@ static int has_type_information(void)
 	return err;
 }
 
+#define INITIAL_PID_NAMESPACE 0xEFFFFFFCU /* include/linux/proc_ns.h */
+
+static void find_pid_namespace(uint64_t ns[2])
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE)
+		return;
+	ns[0] = st.st_dev;
+	ns[1] = st.st_ino;
+}
+
 int loader__open(struct loader *l, const struct target *target, const struct loader_options *options,
 		 int (*on_record)(void *, void *, size_t), void *context)
 {
@@ -77,6 +90,7 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 	libbpf_set_print(options->verbose ? print_all : print_nothing);
 	if (getrandom(&l->salt, sizeof(l->salt), GRND_NONBLOCK) != sizeof(l->salt))
 		l->salt = (uintptr_t)l ^ (uint64_t)getpid() << 32;
+	find_pid_namespace(l->pid_namespace);
 	l->cpus = libbpf_num_possible_cpus();
 	err = l->cpus < 0 ? l->cpus : has_type_information();
 	if (err) {

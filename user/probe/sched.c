@@ -285,12 +285,12 @@ static int sched__drain(struct probe *probe, struct point_stream *out, struct dr
 	err = unit__take_cells(&s->unit, &rows, &count);
 	if (!err)
 		err = stacks__resolve(probe->context->stacks);
+	if (!err && s->options.wall)
+		err = sched__emit_states(s, out, d);
 	if (!err && s->options.runq)
 		err = sched__emit_runq(s, rows, count, out, d);
 	if (!err && s->options.offcpu)
 		err = sched__emit_blocks(s, rows, count, out, d);
-	if (!err && s->options.wall)
-		err = sched__emit_states(s, out, d);
 	sched__end_interval(s);
 	free(rows);
 	return err;

@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 
 #include "base/units.h"
+#include "probe/cgroup.h"
 #include "probe/sched.h"
 
 const struct metric metric_runq_latency = {
@@ -15,6 +16,7 @@ const struct metric metric_runq_latency = {
 	.help = "Time from being runnable (woken, or preempted) to running",
 	.kind = POINT_HIST,
 	.shape = SHAPE_HISTOGRAM,
+	.labels = {"cgroup_path"},
 };
 
 const struct metric metric_runq_ran = {
@@ -103,7 +105,8 @@ static void find_comm(const struct sched *s, struct who *who)
 	while (table__next(&s->threads, &i, &key, &value)) {
 		const struct thread_seen *t = value;
 
-		if (t->who.tgid == who->tgid && t->who.start_ns == who->start_ns) {
+		if (t->who.start_ns == who->start_ns) {
+			who->tgid = t->who.tgid; /* in sonde's PID namespace */
 			memcpy(who->comm, t->leader_comm, sizeof(who->comm));
 			return;
 		}
@@ -130,8 +133,12 @@ static int emit_key(struct sched *s, const struct cell_row *rows, size_t count, 
 {
 	struct hist h = {0};
 	struct point p = {.metric = &metric_runq_latency};
+	char *path = NULL;
+	int err;
 
 	who__from_key(s, &rows[0].key, &p.who);
+	if (p.who.cgroup)
+		p.label[0] = path = cgroup__path(p.who.cgroup);
 	for (size_t i = 0; i < count; i++) {
 		h.sum += rows[i].ns;
 		h.count += rows[i].count;
@@ -143,7 +150,9 @@ static int emit_key(struct sched *s, const struct cell_row *rows, size_t count, 
 	} else {
 		p.hist = &h;
 	}
-	return out->emit(out, &p);
+	err = out->emit(out, &p);
+	free(path);
+	return err;
 }
 
 int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d)

@@ -20,9 +20,12 @@ const struct metric metric_thread_time = {
 /* A thread watched this soon after its birth was watched from its birth on: all of its CPU time is ours to tell. */
 #define NEWBORN_NS 20000000
 
+/* A thread that has ended has no numbers in PID namespaces any more: those of its last sweep stand. */
 static void seen__describe(struct thread_seen *t, const struct thread_record *r)
 {
-	t->who = (struct who){.cgroup = r->cgroup, .start_ns = r->start_boot_ns, .tgid = r->tgid, .tid = r->tid};
+	uint32_t tgid = r->tgid ? r->tgid : t->who.tgid, tid = r->tid ? r->tid : t->who.tid;
+
+	t->who = (struct who){.cgroup = r->cgroup, .start_ns = r->start_boot_ns, .tgid = tgid, .tid = tid};
 	memcpy(t->who.comm, r->comm, sizeof(t->who.comm));
 	memcpy(t->leader_comm, r->leader_comm, sizeof(t->leader_comm));
 	t->watched_ns = r->watched_ns;
@@ -56,7 +59,7 @@ static void seen__end(struct sched *s, struct thread_seen *t, const struct threa
 
 int sched__account(struct sched *s, const struct thread_record *r)
 {
-	struct thread_key key = {.start_ns = r->start_ns, .tid = r->tid};
+	struct thread_key key = {.start_ns = r->start_ns, .tid = r->key};
 	struct thread_seen *t;
 	bool is_new;
 

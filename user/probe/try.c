@@ -39,7 +39,9 @@ static int try__kallsyms(struct buf *why)
 	if (err)
 		buf__printf(why, "/proc/kallsyms: %s", strerror(-err));
 	else if (!address)
-		buf__puts(why, "the kernel hides its addresses (kernel.kptr_restrict, kernel.perf_event_paranoid)");
+		buf__puts(
+			why,
+			"the kernel hides its addresses (kernel.kptr_restrict, kernel.perf_event_paranoid)");
 	return err || address ? err : -EPERM;
 }
 
@@ -156,27 +158,35 @@ static int try__throttling(struct buf *why)
 /* In the order of the report: what everything stands on, then alternatives side by side. */
 const struct feature try__features[] = {
 	{"btf", "type information of the kernel", NULL, "every command", 0, try__btf},
-	{"map_in_map", "intervals that end at one instant", NULL, "every command", NEEDS_BPF, try__map_in_map},
+	{"map_in_map", "intervals that end at one instant", NULL, "every command", NEEDS_BPF,
+	 try__map_in_map},
 	{"ringbuf", "records from the kernel", NULL, "every command", TRACING, try__ringbuf},
-	{"tp_btf", "scheduler hooks with direct loads", "raw_tp", "under lockdown: all", TRACING, try__tp_btf},
+	{"tp_btf", "scheduler hooks with direct loads", "raw_tp", "under lockdown: all", TRACING,
+	 try__tp_btf},
 	{"raw_tp", "scheduler hooks where tp_btf is missing", "tp_btf", NOTHING, TRACING, try__raw_tp},
 	{"task_storage", "accounts and marks of threads", "raw_tp", "time per event", TRACING,
 	 try__task_storage},
 	{"iter_task", "threads that never switch", NULL, "offcpu, runq, wall", TRACING, try__iter_task},
-	{"iter_task_sleepable", "stacks of threads that are blocked", "iter_task", "user stacks of open waits", TRACING,
-	 try__iter_task_sleepable},
-	{"perf_cycles", "CPU samples by the PMU", "perf_cpu_clock", "code with interrupts off", TRACING | NEEDS_EVENT,
-	 try__perf_cycles},
-	{"perf_cpu_clock", "CPU samples by a timer", "perf_cycles", NOTHING, TRACING | NEEDS_EVENT, try__perf_cpu_clock},
+	{"iter_task_sleepable", "stacks of threads that are blocked", "iter_task",
+	 "user stacks of open waits", TRACING, try__iter_task_sleepable},
+	{"perf_cycles", "CPU samples by the PMU", "perf_cpu_clock", "code with interrupts off",
+	 TRACING | NEEDS_EVENT, try__perf_cycles},
+	{"perf_cpu_clock", "CPU samples by a timer", "perf_cycles", NOTHING, TRACING | NEEDS_EVENT,
+	 try__perf_cpu_clock},
 	{"stacks", "kernel and user stacks", NULL, "profile, offcpu", TRACING, try__stacks},
 	{"kallsyms", "names of kernel functions", "addresses", "kernel names", NEEDS_SYSLOG, try__kallsyms},
-	{"preempt_count", "wakers in interrupts (offcpu --waker)", "told by frame names", NOTHING, 0, try__preempt_count},
+	{"preempt_count", "wakers in interrupts (offcpu --waker)", "told by frame names", NOTHING, 0,
+	 try__preempt_count},
 	{"throttling", "time held back by a CPU quota", NULL, "wall: throttled", 0, try__throttling},
-	{"cgroup_v2", "-G, --container, --pod, --by cgroup", NULL, "targets by cgroup", TRACING, try__cgroup_v2},
-	{"bpf_stats", "own cost in the kernel", NULL, "own cost: user part only", NEEDS_ADMIN, try__bpf_stats},
+	{"cgroup_v2", "-G, --container, --pod, --by cgroup", NULL, "targets by cgroup", TRACING,
+	 try__cgroup_v2},
+	{"bpf_stats", "own cost in the kernel", NULL, "own cost: user part only", NEEDS_ADMIN,
+	 try__bpf_stats},
 	{"kprobe", "any function of the kernel", "tp_btf", NOTHING, TRACING | NEEDS_EVENT, try__kprobe},
 	{"fentry", "any function of the kernel, cheaper", "tp_btf", NOTHING, TRACING, try__fentry},
-	{"uprobe", "functions of user libraries", "uprobe_multi", NOTHING, TRACING | NEEDS_ADMIN, try__uprobe},
-	{"uprobe_multi", "many of them at once", "uprobe", "time to attach and detach", TRACING, try__uprobe_multi},
+	{"uprobe", "functions of user libraries", "uprobe_multi", NOTHING, TRACING | NEEDS_ADMIN,
+	 try__uprobe},
+	{"uprobe_multi", "many of them at once", "uprobe", "time to attach and detach", TRACING,
+	 try__uprobe_multi},
 	{NULL},
 };

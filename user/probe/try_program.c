@@ -42,7 +42,7 @@ struct run {
 	struct bpf_link *link;
 	int link_fd; /* of links that libbpf does not know; -1: none */
 	struct trial trial;
-	uint64_t word; /* TRY_MAGIC */
+	uint64_t word;	/* TRY_MAGIC */
 	cpu_set_t cpus; /* that we may run on, if `pinned` */
 	bool pinned;
 };
@@ -76,14 +76,19 @@ static int attach_iter(struct run *r)
 /* As the sampler does it: everybody on one CPU. We stay there, so that there is somebody to be sampled. */
 static int attach_event(struct run *r, uint32_t type, uint64_t config)
 {
-	struct perf_event_attr attr = {
-		.size = sizeof(attr), .type = type, .config = config, .sample_freq = 99, .freq = 1, .exclude_idle = 1};
+	struct perf_event_attr attr = {.size = sizeof(attr),
+				       .type = type,
+				       .config = config,
+				       .sample_freq = 99,
+				       .freq = 1,
+				       .exclude_idle = 1};
 	int cpu = sched_getcpu(), fd, err;
 	cpu_set_t here;
 
 	CPU_ZERO(&here);
 	CPU_SET(cpu, &here);
-	r->pinned = !sched_getaffinity(0, sizeof(r->cpus), &r->cpus) && !sched_setaffinity(0, sizeof(here), &here);
+	r->pinned = !sched_getaffinity(0, sizeof(r->cpus), &r->cpus) &&
+		    !sched_setaffinity(0, sizeof(here), &here);
 	fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -139,7 +144,8 @@ static int attach_uprobe(struct run *r)
 	uint64_t offset;
 	int err = file_offset((uintptr_t)probed, &offset);
 
-	return err ? err : keep(r, bpf_program__attach_uprobe(r->program, false, 0, "/proc/self/exe", offset));
+	return err ? err
+		   : keep(r, bpf_program__attach_uprobe(r->program, false, 0, "/proc/self/exe", offset));
 }
 
 /* The kernel's interface since 89ae89f53d20 (6.6), younger than the headers that we build with. */
@@ -226,7 +232,8 @@ static int on_record(void *context, void *record, size_t size)
 
 static int found_record(struct run *r, struct buf *why)
 {
-	struct ring_buffer *ring = ring_buffer__new(bpf_object__find_map_fd_by_name(r->object, "ring"), on_record, r, NULL);
+	struct ring_buffer *ring =
+		ring_buffer__new(bpf_object__find_map_fd_by_name(r->object, "ring"), on_record, r, NULL);
 	int err = ring ? 0 : -errno;
 
 	r->trial.value = 0;
@@ -263,11 +270,9 @@ static void choose(struct run *r, const struct recipe *how)
 	struct bpf_program *p;
 	struct bpf_map *m;
 
-	bpf_object__for_each_program(p, r->object)
-		bpf_program__set_autoload(p, p == r->program);
-	bpf_object__for_each_map(m, r->object)
-		if (!bpf_map__is_internal(m))
-			bpf_map__set_autocreate(m, how->map && !strcmp(bpf_map__name(m), how->map));
+	bpf_object__for_each_program(p, r->object) bpf_program__set_autoload(p, p == r->program);
+	bpf_object__for_each_map(m, r->object) if (!bpf_map__is_internal(m))
+		bpf_map__set_autocreate(m, how->map && !strcmp(bpf_map__name(m), how->map));
 	if (how->attach_type)
 		bpf_program__set_expected_attach_type(r->program, how->attach_type);
 }
@@ -347,7 +352,8 @@ static int try_recipe(const struct recipe *how, struct buf *why)
 		err = make_it_run(&r, how);
 	}
 	if (err)
-		buf__printf(why, "%s: %s", step, how->absence && err == -how->absence ? how->absent : strerror(-err));
+		buf__printf(why, "%s: %s", step,
+			    how->absence && err == -how->absence ? how->absent : strerror(-err));
 	else if (!r.trial.fired)
 		buf__puts(why, "it was attached, but does not run");
 	if (!err && !r.trial.fired)
@@ -359,26 +365,30 @@ static int try_recipe(const struct recipe *how, struct buf *why)
 	return err;
 }
 
-#define TRIAL(name, ...)                                                                                               \
-	int try__##name(struct buf *why)                                                                               \
-	{                                                                                                              \
-		static const struct recipe how = {__VA_ARGS__};                                                        \
-                                                                                                                       \
-		return try_recipe(&how, why);                                                                          \
+#define TRIAL(name, ...)                                        \
+	int try__##name(struct buf *why)                        \
+	{                                                       \
+		static const struct recipe how = {__VA_ARGS__}; \
+                                                                \
+		return try_recipe(&how, why);                   \
 	}
 
 TRIAL(tp_btf, "try_tp_btf", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(raw_tp, "try_raw_tp", NULL, 0, attach_by_section, poke_sleep)
-TRIAL(task_storage, "try_task_storage", "storage", 0, attach_by_section, poke_sleep, NULL, EINVAL, "this kernel has no task storage")
+TRIAL(task_storage, "try_task_storage", "storage", 0, attach_by_section, poke_sleep, NULL, EINVAL,
+      "this kernel has no task storage")
 TRIAL(ringbuf, "try_ring", "ring", 0, attach_by_section, poke_sleep, found_record)
 TRIAL(stacks, "try_stacks", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(cgroup_id, "try_cgroup", NULL, 0, attach_by_section, poke_sleep, found_cgroup)
 TRIAL(iter_task, "try_iter", NULL, 0, attach_iter, poke_read)
 TRIAL(iter_task_sleepable, "try_iter_sleepable", NULL, 0, attach_iter, poke_read, NULL, EINVAL,
       "this kernel cannot read the memory of other tasks there")
-TRIAL(perf_cycles, "try_perf_event", NULL, 0, attach_cycles, poke_burn, NULL, ENOENT, "no PMU, or the hypervisor hides it")
+TRIAL(perf_cycles, "try_perf_event", NULL, 0, attach_cycles, poke_burn, NULL, ENOENT,
+      "no PMU, or the hypervisor hides it")
 TRIAL(perf_cpu_clock, "try_perf_event", NULL, 0, attach_cpu_clock, poke_burn)
-TRIAL(kprobe, "try_kprobe", NULL, 0, attach_by_section, poke_sleep, NULL, ENOENT, "no kprobes (CONFIG_KPROBES)")
+TRIAL(kprobe, "try_kprobe", NULL, 0, attach_by_section, poke_sleep, NULL, ENOENT,
+      "no kprobes (CONFIG_KPROBES)")
 TRIAL(fentry, "try_fentry", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(uprobe, "try_uprobe", NULL, 0, attach_uprobe, poke_call)
-TRIAL(uprobe_multi, "try_uprobe", NULL, TRACE_UPROBE_MULTI, attach_uprobe_multi, poke_call, NULL, EINVAL, "this kernel has no such links")
+TRIAL(uprobe_multi, "try_uprobe", NULL, TRACE_UPROBE_MULTI, attach_uprobe_multi, poke_call, NULL, EINVAL,
+      "this kernel has no such links")

@@ -201,8 +201,7 @@ static int dispatch(struct session *s, const struct epoll_event *e)
 		on_tick(s);
 		break;
 	case FROM_CHILD:
-		child__reap(&s->child, false);
-		s->stop = STOP_COMMAND;
+		s->stop = STOP_COMMAND; /* it is reaped later: a task that is gone cannot be asked for its account */
 		break;
 	case FROM_TARGET:
 		on_target_end(s, index);

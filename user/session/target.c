@@ -13,7 +13,7 @@
 #include "base/msg.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "session/cgroup.h"
+#include "probe/cgroup.h"
 
 static int target__add(struct target *t, pid_t pid)
 {

@@ -72,8 +72,8 @@ static int keep(struct walltime *w, const struct point *p)
 	return 0;
 }
 
-/* States that have no stack of their own stand under a mark. */
-static int add_state(struct walltime *w, const struct point *p)
+/* States that have no stack of their own stand under a mark. The states go on to the table all the same. */
+static int add_state(struct walltime *w, const struct point *p, struct point_stream *next)
 {
 	struct thread_time *t = thread_of(w, &p->who);
 	const char *state = p->label[0];
@@ -88,7 +88,7 @@ static int add_state(struct walltime *w, const struct point *p)
 		t->throttled_ns += p->counter;
 	else
 		t->blocked_ns += p->counter;
-	return 0;
+	return next->emit(next, p);
 }
 
 static int walltime__point(struct stage *stage, const struct point *p, struct point_stream *next)
@@ -98,7 +98,7 @@ static int walltime__point(struct stage *stage, const struct point *p, struct po
 	struct thread_time *t;
 
 	if (p->metric->kind == POINT_COUNTER)
-		return add_state(w, p);
+		return add_state(w, p, next);
 	if (strcmp(p->metric->unit, "ns"))
 		return keep(w, p);
 	t = thread_of(w, &p->who);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "session/cgroup.h"
+#include "probe/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

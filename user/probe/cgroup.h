@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control groups of the version 2 hierarchy, by path, id, container or pod. An id is the directory's inode number. */
-#ifndef SONDE_SESSION_CGROUP_H
-#define SONDE_SESSION_CGROUP_H
+#ifndef SONDE_PROBE_CGROUP_H
+#define SONDE_PROBE_CGROUP_H
 
 #include <stdint.h>
 
