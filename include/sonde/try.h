@@ -10,7 +10,8 @@
 #define TRY_MAGIC 0x736f6e6465747279ULL
 
 struct trial {
-	/* in: whose events count. A process is known by its number in the PID namespace that /proc/self/ns/pid shows. */
+	/* in: whose events count. A process is known by its number in the PID namespace that
+	 * /proc/self/ns/pid shows. */
 	__u64 namespace_device, namespace_inode, pid;
 	__u64 address; /* of eight bytes in that process that hold TRY_MAGIC */
 	/* out */

@@ -221,7 +221,8 @@ static void print_reasons(const struct report *report, struct buf *out)
 		for (size_t j = 0; j < report->count; j++) {
 			const struct row *r = &report->rows[j];
 
-			if (!r->wanted || !first->wanted || !r->why.len || strcmp(buf__text(&r->why), buf__text(&first->why)))
+			if (!r->wanted || !first->wanted || !r->why.len ||
+			    strcmp(buf__text(&r->why), buf__text(&first->why)))
 				continue;
 			if (j < i)
 				break;
@@ -252,7 +253,8 @@ static struct json_object *row__json(const struct row *r)
 
 	json_object_object_add(o, "name", json_object_new_string(row__name(r)));
 	json_object_object_add(o, "kind", json_object_new_string(r->feature ? "feature" : "command"));
-	json_object_object_add(o, "for", json_object_new_string(r->feature ? r->feature->what : r->command->what));
+	json_object_object_add(o, "for",
+			       json_object_new_string(r->feature ? r->feature->what : r->command->what));
 	json_object_object_add(o, "ok", json_object_new_boolean(r->verdict == POSSIBLE));
 	add_text(o, "instead", &r->instead);
 	add_text(o, "lost", &r->lost);
@@ -374,9 +376,12 @@ const struct cli_command command_check = {
 	.name = "check",
 	.summary = "what this kernel and these privileges allow, tried for real",
 	.positionals = "[FEATURE...]",
-	.description = "Loads, attaches and runs a small program for each feature and each command, takes it away again, and "
-		       "says which alternative is taken where something is missing, and what is lost by it. With -p it also "
-		       "says which files of a process unwind and have names, and which package mends the rest. Exits with 3 "
+	.description = "Loads, attaches and runs a small program for each feature and each command, takes it "
+		       "away again, and "
+		       "says which alternative is taken where something is missing, and what is lost by it. "
+		       "With -p it also "
+		       "says which files of a process unwind and have names, and which package mends the "
+		       "rest. Exits with 3 "
 		       "if a FEATURE that was named is impossible, or, if none was, if a command is.",
 	.examples = "sonde check\n"
 		    "sonde check profile wall\n"

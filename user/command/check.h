@@ -17,14 +17,16 @@
 struct privileges {
 	uint64_t effective; /* bits of linux/capability.h */
 	unsigned euid;
-	bool user_namespace; /* not the initial one: the kernel does not ask for the capabilities that we have */
-	int no_new_privs, seccomp;	  /* -1: unknown */
+	bool user_namespace; /* not the initial one: the kernel does not ask for the capabilities that we have
+			      */
+	int no_new_privs, seccomp;			 /* -1: unknown */
 	int event_paranoid, bpf_disabled, kptr_restrict; /* kernel.*; -1: unknown */
 	char lockdown[32]; /* "none", "integrity", "confidentiality"; "": the kernel has none */
 };
 
 void privileges__read(struct privileges *p);
-/* The names of capabilities that `needs` (NEEDS_) asks for and that are missing: "CAP_BPF, CAP_PERFMON" or nothing. */
+/* The names of capabilities that `needs` (NEEDS_) asks for and that are missing: "CAP_BPF, CAP_PERFMON" or
+ * nothing. */
 void privileges__missing(const struct privileges *p, unsigned needs, struct buf *names);
 /* Why something may be refused although no capability is missing; NULL: no idea. */
 const char *privileges__suspect(const struct privileges *p);
@@ -55,13 +57,15 @@ void check_process__free(struct check_process *p);
 /* --- check_package.c: which Debian package has a file, and which one its debug symbols */
 
 struct check_owner {
-	const char *path; /* as the process names it */
+	const char *path;	       /* as the process names it */
 	char package[128], debug[128]; /* "": none is known */
 };
-/* Asks the database in the root directory `root` (descriptor) about all of them; there may be none. 0 or -ENOMEM. */
+/* Asks the database in the root directory `root` (descriptor) about all of them; there may be none. 0 or
+ * -ENOMEM. */
 int check_package__find(int root, struct check_owner *owners, size_t count);
 
-/* --- check_runtime.c: what to tell an interpreter or a virtual machine, so that its code unwinds and has names */
+/* --- check_runtime.c: what to tell an interpreter or a virtual machine, so that its code unwinds and has
+ * names */
 
 /* Appends lines of advice. `names`: the mapped files' base names; `dir`: /proc/PID. */
 void check_runtime__advise(int dir, const char *const *names, size_t count, bool perf_map, struct buf *lines);

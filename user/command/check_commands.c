@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sonde check: each measuring command opens and attaches what it needs, watches sonde itself for a moment and ends. */
+/* sonde check: each measuring command opens and attaches what it needs, watches sonde itself for a moment and
+ * ends. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include "command/check.h"
 #include "probe/probe.h"
 
-#define RUNS_WITHIN_NS 200000000u /* a sample comes every millisecond, a switch with each sleep */
+#define RUNS_WITHIN_NS 500000000u /* a sample comes every 10 ms, a switch with each sleep */
 
 static int ignore(void *context, void *record, size_t size)
 {
@@ -54,7 +55,7 @@ static int watch(struct probe *probe)
 static void say_choice(const struct unit *u, struct buf *why)
 {
 	if (*u->why_not)
-		buf__printf(why, "loads as %s; not %s", u->image->name, u->why_not);
+		buf__printf(why, "loads as %s; refused: %s", u->image->name, u->why_not);
 }
 
 static int run_probe(const struct probe_type *type, const void *options, struct buf *why)
@@ -86,7 +87,8 @@ static int run_probe(const struct probe_type *type, const void *options, struct 
 	return err;
 }
 
-/* "sonde: cannot attach ... (see `sonde check`)": without its beginning, and without the advice to come here. */
+/* "sonde: cannot attach ... (see `sonde check`)": without its beginning, and without the advice to come here.
+ */
 static void take_words(int fd, struct buf *why)
 {
 	static const char *const advice[] = {" (see `sonde check`)", "; see `sonde check`"};
@@ -107,7 +109,8 @@ static void take_words(int fd, struct buf *why)
 	buf__free(&text);
 }
 
-/* What goes wrong is said on stderr, in one line by whoever knows it; here that line belongs into the report. */
+/* What goes wrong is said on stderr, in one line by whoever knows it; here that line belongs into the report.
+ */
 static int quietly(const struct probe_type *type, const void *options, struct buf *why)
 {
 	int words = memfd_create("words", MFD_CLOEXEC), stderr_fd = dup(STDERR_FILENO), err;
@@ -130,7 +133,7 @@ static int quietly(const struct probe_type *type, const void *options, struct bu
 
 static int try_profile(struct buf *why)
 {
-	const struct cpu_options options = {.frequency_hz = 997};
+	const struct cpu_options options = {.frequency_hz = 99};
 
 	return quietly(&probe_cpu, &options, why);
 }
@@ -156,16 +159,25 @@ static int try_wall(struct buf *why)
 	return quietly(&probe_sched, &options, why);
 }
 
-#define USES(...) (const char *const[]){__VA_ARGS__, NULL}
+#define USES(...)                 \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
 
 #define TRACING	  (NEEDS_BPF | NEEDS_TRACE)
 #define EVERYBODY "btf", "ringbuf", "map_in_map", "bpf_stats"
 
 const struct check_command check__commands[] = {
-	{"profile", "on-CPU stacks", TRACING | NEEDS_EVENT, USES(EVERYBODY, "stacks", "perf_cycles", "kallsyms"), try_profile},
+	{"profile", "on-CPU stacks", TRACING | NEEDS_EVENT,
+	 USES(EVERYBODY, "stacks", "perf_cycles", "kallsyms"), try_profile},
 	{"offcpu", "blocked time by stack", TRACING,
-	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", "preempt_count", "kallsyms"), try_offcpu},
-	{"runq", "run-queue latency", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"), try_runq},
-	{"wall", "time by state", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "throttling"), try_wall},
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", "preempt_count",
+	      "kallsyms"),
+	 try_offcpu},
+	{"runq", "run-queue latency", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"),
+	 try_runq},
+	{"wall", "time by state", TRACING,
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "throttling"), try_wall},
 	{NULL},
 };

@@ -16,7 +16,8 @@
 
 #define LIST_BYTES_MAX (16u << 20)
 
-/* Packages whose debug symbols do not lie in PACKAGE-dbgsym. %s: the version in the name, as in python3.11-minimal. */
+/* Packages whose debug symbols do not lie in PACKAGE-dbgsym. %s: the version in the name, as in
+ * python3.11-minimal. */
 static const struct {
 	const char *package, *debug;
 	size_t version_at; /* 0: none */
@@ -44,7 +45,8 @@ static void name_debug(struct check_owner *o)
 		}
 		return;
 	}
-	snprintf(o->debug, sizeof(o->debug), "%.*s-dbgsym", (int)(sizeof(o->debug) - sizeof("-dbgsym")), o->package);
+	snprintf(o->debug, sizeof(o->debug), "%.*s-dbgsym", (int)(sizeof(o->debug) - sizeof("-dbgsym")),
+		 o->package);
 }
 
 /* By steps without links: the directory may belong to a container that would like to lead us elsewhere. */
@@ -88,7 +90,8 @@ static int index_owners(struct table *paths, const struct check_owner *owners, s
 	return err;
 }
 
-static void look_up(const struct table *paths, const char *line, const char *package, struct check_owner *owners)
+static void look_up(const struct table *paths, const char *line, const char *package,
+		    struct check_owner *owners)
 {
 	uint64_t key = hash__bytes(line, strlen(line), 0);
 	const size_t *number = table__find(paths, &key);
@@ -101,7 +104,8 @@ static void look_up(const struct table *paths, const char *line, const char *pac
 	name_debug(o);
 }
 
-/* "libc6:amd64.list" -> "libc6". What is no package's name will not be told to anybody as a command to run. */
+/* "libc6:amd64.list" -> "libc6". What is no package's name will not be told to anybody as a command to run.
+ */
 static bool package_of(const char *file, char *package, size_t size)
 {
 	size_t len = strcspn(file, ":");
@@ -114,7 +118,8 @@ static bool package_of(const char *file, char *package, size_t size)
 	if (!len || len >= size)
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (!islower((unsigned char)file[i]) && !isdigit((unsigned char)file[i]) && !strchr("+.-", file[i]))
+		if (!islower((unsigned char)file[i]) && !isdigit((unsigned char)file[i]) &&
+		    !strchr("+.-", file[i]))
 			return false;
 	memcpy(package, file, len);
 	package[len] = 0;

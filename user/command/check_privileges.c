@@ -36,20 +36,23 @@ static const struct row {
 	uint64_t any_of; /* one of these bits is enough: CAP_SYS_ADMIN implies the younger ones */
 	unsigned needs;	 /* NEEDS_ that ask for it */
 	bool (*wanted)(const struct privileges *); /* do those, on this system? */
-	bool optional;	 /* only features that name it need it */
+	bool optional;				   /* only features that name it need it */
 } rows[] = {
 	{"CAP_BPF", "BPF maps and programs", BIT(CAP_BPF) | BIT(CAP_SYS_ADMIN), NEEDS_BPF, is_always_wanted},
-	{"CAP_PERFMON", "programs that trace, CPU samples", BIT(CAP_PERFMON) | BIT(CAP_SYS_ADMIN), NEEDS_TRACE,
-	 is_always_wanted},
+	{"CAP_PERFMON", "programs that trace, CPU samples", BIT(CAP_PERFMON) | BIT(CAP_SYS_ADMIN),
+	 NEEDS_TRACE, is_always_wanted},
 	{"CAP_PERFMON", NULL, BIT(CAP_PERFMON) | BIT(CAP_SYS_ADMIN), NEEDS_EVENT, is_not_paranoid, true},
-	{"CAP_SYS_ADMIN", "CPU samples, where kernel.perf_event_paranoid is 3 or more", BIT(CAP_SYS_ADMIN), NEEDS_EVENT,
-	 is_paranoid},
+	{"CAP_SYS_ADMIN", "CPU samples, where kernel.perf_event_paranoid is 3 or more", BIT(CAP_SYS_ADMIN),
+	 NEEDS_EVENT, is_paranoid},
 	{"CAP_SYS_ADMIN", NULL, BIT(CAP_SYS_ADMIN), NEEDS_ADMIN, is_always_wanted, true},
-	{"CAP_SYS_PTRACE", "files and symbols of other users' processes", BIT(CAP_SYS_PTRACE), 0, is_always_wanted},
-	{"CAP_DAC_READ_SEARCH", "programs that only their owner may read", BIT(CAP_DAC_READ_SEARCH), 0, is_always_wanted},
-	{"CAP_CHECKPOINT_RESTORE", "programs that were replaced or deleted", BIT(CAP_CHECKPOINT_RESTORE) | BIT(CAP_SYS_ADMIN),
-	 0, is_always_wanted},
-	{"CAP_SYSLOG", NULL, BIT(CAP_SYSLOG), NEEDS_SYSLOG, is_always_wanted, true}, /* kernels differ: the trial tells */
+	{"CAP_SYS_PTRACE", "files and symbols of other users' processes", BIT(CAP_SYS_PTRACE), 0,
+	 is_always_wanted},
+	{"CAP_DAC_READ_SEARCH", "programs that only their owner may read", BIT(CAP_DAC_READ_SEARCH), 0,
+	 is_always_wanted},
+	{"CAP_CHECKPOINT_RESTORE", "programs that were replaced or deleted",
+	 BIT(CAP_CHECKPOINT_RESTORE) | BIT(CAP_SYS_ADMIN), 0, is_always_wanted},
+	{"CAP_SYSLOG", NULL, BIT(CAP_SYSLOG), NEEDS_SYSLOG, is_always_wanted,
+	 true}, /* kernels differ: the trial tells */
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -105,7 +108,8 @@ void privileges__read(struct privileges *p)
 	(void)sscanf(field(&status, "\nNoNewPrivs:"), "%d", &p->no_new_privs);
 	(void)sscanf(field(&status, "\nSeccomp:"), "%d", &p->seccomp);
 	(void)buf__read_file(&map, "/proc/self/uid_map", 1 << 16);
-	p->user_namespace = sscanf(buf__text(&map), "%u %u %u", &inside, &outside, &count) == 3 && count != UINT32_MAX;
+	p->user_namespace =
+		sscanf(buf__text(&map), "%u %u %u", &inside, &outside, &count) == 3 && count != UINT32_MAX;
 	p->event_paranoid = read_number("/proc/sys/kernel/perf_event_paranoid");
 	p->bpf_disabled = read_number("/proc/sys/kernel/unprivileged_bpf_disabled");
 	p->kptr_restrict = read_number("/proc/sys/kernel/kptr_restrict");
@@ -117,7 +121,8 @@ void privileges__read(struct privileges *p)
 void privileges__missing(const struct privileges *p, unsigned needs, struct buf *names)
 {
 	for (size_t i = 0; i < ROWS; i++)
-		if (rows[i].needs & needs && is_missing(p, &rows[i]) && !strstr(buf__text(names), rows[i].name))
+		if (rows[i].needs & needs && is_missing(p, &rows[i]) &&
+		    !strstr(buf__text(names), rows[i].name))
 			buf__printf(names, "%s%s", names->len ? ", " : "", rows[i].name);
 }
 
@@ -149,7 +154,9 @@ static void print_setting(struct buf *out, const char *name, int value)
 void privileges__print(const struct privileges *p, struct buf *out)
 {
 	buf__printf(out, "user %u%s", p->euid, p->user_namespace ? " of a user namespace" : "");
-	buf__printf(out, ", %s", privileges__complete(p) ? "all capabilities that sonde can use" : "capabilities are missing");
+	buf__printf(out, ", %s",
+		    privileges__complete(p) ? "all capabilities that sonde can use"
+					    : "capabilities are missing");
 	print_setting(out, "perf_event_paranoid", p->event_paranoid);
 	print_setting(out, "unprivileged_bpf_disabled", p->bpf_disabled);
 	if (*p->lockdown && strcmp(p->lockdown, "none"))

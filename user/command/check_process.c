@@ -154,8 +154,10 @@ static enum names names_of(const struct symbol_coverage *c)
 static int cover(const struct check_process *p, struct symbolizer *symbolizer, struct file *f)
 {
 	char root[48];
-	struct symbol_request request = {
-		.source = SYMBOLS_ELF, .debug_root = root, .debug_directory = "/usr/lib/debug", .path = f->mapping->path};
+	struct symbol_request request = {.source = SYMBOLS_ELF,
+					 .debug_root = root,
+					 .debug_directory = "/usr/lib/debug",
+					 .path = f->mapping->path};
 	struct stat st;
 	int located = process__locate(f->mapping, p->dir, &st), err;
 
@@ -346,8 +348,8 @@ static void print_files(const struct check_process *p, struct buf *out)
 		const struct file *f = &p->files[i];
 		const char *mend = mender(f);
 
-		print_row(out, width, buf__text(&f->base), how_it_unwinds(f), f->err ? "unknown" : names_words[f->names].text,
-			  mend ? mend : remark(f));
+		print_row(out, width, buf__text(&f->base), how_it_unwinds(f),
+			  f->err ? "unknown" : names_words[f->names].text, mend ? mend : remark(f));
 	}
 }
 
@@ -372,7 +374,8 @@ static void print_menders(const struct check_process *p, struct buf *out)
 	if (list.len > 1)
 		buf__printf(out, "  apt install%.*s\n", (int)list.len - 1, buf__text(&list));
 	if (from_debug_archive)
-		buf__puts(out, "  (packages -dbgsym are in the distribution's archive of debug symbols, which apt must know)\n");
+		buf__puts(out, "  (packages -dbgsym are in the distribution's archive of debug symbols, "
+			       "which apt must know)\n");
 	buf__free(&list);
 }
 
@@ -399,7 +402,8 @@ void check_process__print(const struct check_process *p, struct buf *out)
 	if (p->generated) {
 		buf__printf(out, "generated code: ");
 		units__bytes(out, p->generated_bytes);
-		buf__printf(out, " in %zu regions, %s\n", p->generated, p->perf_map ? "names from its perf map" : "no perf map");
+		buf__printf(out, " in %zu regions, %s\n", p->generated,
+			    p->perf_map ? "names from its perf map" : "no perf map");
 	}
 	buf__add(out, p->advice.data, p->advice.len);
 }
@@ -417,7 +421,8 @@ static struct json_object *file__json(const struct file *f)
 	json_object_object_add(o, "path", json_object_new_string(buf__text(&f->path)));
 	json_object_object_add(o, "build_id", text_or_null(f->coverage.build_id));
 	json_object_object_add(o, "frame_pointers", known ? json_object_new_boolean(unwinds(f)) : NULL);
-	json_object_object_add(o, "unwind_tables", f->err ? NULL : json_object_new_boolean(f->coverage.has_eh_frame));
+	json_object_object_add(o, "unwind_tables",
+			       f->err ? NULL : json_object_new_boolean(f->coverage.has_eh_frame));
 	json_object_object_add(o, "names", f->err ? NULL : json_object_new_string(names_words[f->names].key));
 	json_object_object_add(o, "package", text_or_null(f->owner->package));
 	json_object_object_add(o, "install", text_or_null(mender(f)));
