@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Counts and sums by key, in per-CPU hash maps: two of them, so that one is drained while the other one fills. */
+/* Counts and sums by key, in per-CPU hash maps: two of them, so that one is drained while the other one
+ * fills. */
 #ifndef SONDE_CELLS_BPF_H
 #define SONDE_CELLS_BPF_H
 
@@ -12,7 +13,8 @@ struct cell_map {
 	__type(value, struct cell);
 } cells_a SEC(".maps"), cells_b SEC(".maps");
 
-/* One slot, flipped by user space at an interval's end: the kernel waits for running programs before the update returns. */
+/* One slot, flipped by user space at an interval's end: the kernel waits for running programs before the
+ * update returns. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);

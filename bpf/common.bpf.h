@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The prelude of every BPF program: kernel types, the two ways to read them, the ring buffer and the loss account.
+ * The prelude of every BPF program: kernel types, the two ways to read them, the ring buffer and the loss
+ * account.
  *
- * Each bpf/X.bpf.c is compiled twice. X: tp_btf programs, direct loads through trusted pointers (faster, and allowed
- * under lockdown=confidentiality), thread state in task storage. X_raw (-DRAW_TP): raw tracepoints, probe reads, thread
- * state in a hash by thread id: for kernels that refuse tp_btf or have no task storage (before 5.11).
+ * Each bpf/X.bpf.c is compiled twice. X: tp_btf programs, direct loads through trusted pointers (faster, and
+ * allowed under lockdown=confidentiality), thread state in task storage. X_raw (-DRAW_TP): raw tracepoints,
+ * probe reads, thread state in a hash by thread id: for kernels that refuse tp_btf or have no task storage
+ * (before 5.11).
  */
 #ifndef SONDE_COMMON_BPF_H
 #define SONDE_COMMON_BPF_H
@@ -43,8 +45,8 @@
 #define copy(to, from, size) __builtin_memcpy(to, from, size)
 #define zero(to, size)	     __builtin_memset(to, 0, size)
 
-/* Records of include/sonde/abi.h. Written without wake-ups, drained by a timer: a wake-up per record costs a ping-pong
- * two thirds of its throughput. Shared by all probes of a session; sized by the loader. */
+/* Records of include/sonde/abi.h. Written without wake-ups, drained by a timer: a wake-up per record costs a
+ * ping-pong two thirds of its throughput. Shared by all probes of a session; sized by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -64,8 +66,8 @@ inline_always struct loss *loss__here(void)
 	return bpf_map_lookup_elem(&losses, &zero_key);
 }
 
-/* A value that went through a map is unknown to the verifier: paths that differ only in it become one again. `cell` is
- * map memory that nobody else uses meanwhile. */
+/* A value that went through a map is unknown to the verifier: paths that differ only in it become one again.
+ * `cell` is map memory that nobody else uses meanwhile. */
 inline_always u64 forget(u64 *cell, u64 value)
 {
 	*(volatile u64 *)cell = value;
@@ -102,8 +104,8 @@ inline_always void task__comm(char *to, struct task_struct *task)
 #endif
 }
 
-/* sonde's PID namespace, if it is not the initial one: then records carry that namespace's numbers, 0 for who is not in
- * it. */
+/* sonde's PID namespace, if it is not the initial one: then records carry that namespace's numbers, 0 for who
+ * is not in it. */
 const volatile struct {
 	u64 device, inode;
 } pid_namespace;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The scheduler's view of time: one program on sched_switch and one per wakeup hook serve run-queue latency, off-CPU
- * stacks and wall-clock states together. Parts that are off are removed by the verifier (config is read-only).
+ * The scheduler's view of time: one program on sched_switch and one per wakeup hook serve run-queue latency,
+ * off-CPU stacks and wall-clock states together. Parts that are off are removed by the verifier (config is
+ * read-only).
  */
 #include "wait.bpf.h"
 #include "thread.bpf.h"
@@ -163,8 +164,8 @@ inline_always void runq__waited(struct task_struct *next, u64 since, u64 now, st
 
 /* --- off-CPU */
 
-/* Whether the stack of the block that begins now is taken, and with which weight. Fixed before its length is known, so
- * that the estimate is unbiased: a block is taken with probability 1/weight. */
+/* Whether the stack of the block that begins now is taken, and with which weight. Fixed before its length is
+ * known, so that the estimate is unbiased: a block is taken with probability 1/weight. */
 inline_always u32 sample__weight(struct thread *t)
 {
 	u64 weight;
@@ -277,8 +278,12 @@ inline_always void switch__in(struct task_struct *next, u64 now, struct loss *l)
 	t->runs++;
 	open = t->now.open ?: open__make(control.sweep_ns, STATE_RUNNABLE);
 	thread__enter(t, STATE_RUNNING, now, STATE_RUNNABLE);
-	if (config.runq)
+	if (!config.runq)
+		return;
+	if (open__state(open) == STATE_RUNNABLE)
 		runq__waited(next, open__since(open), now, l);
+	else /* kept away by its quota, not by others */
+		loss__count(l, RUNQ, FILTERED);
 }
 
 HOOK("sched_switch")
@@ -394,7 +399,8 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	return waking(ctx, task, true);
 }
 
-/* Where the preemption count has no symbol (no CONFIG_KALLSYMS_ALL): user space tells interrupts by their frames. */
+/* Where the preemption count has no symbol (no CONFIG_KALLSYMS_ALL): user space tells interrupts by their
+ * frames. */
 HOOK("sched_waking")
 int BPF_PROG(on_waking_plain, struct task_struct *task)
 {
@@ -446,7 +452,8 @@ inline_always int ask_for_sweep(u32 tgid)
 }
 
 HOOK("cgroup_attach_task")
-int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task, bool threadgroup)
+int BPF_PROG(on_cgroup_attach, struct cgroup *cgroup, const char *path, struct task_struct *task,
+	     bool threadgroup)
 {
 	return ask_for_sweep(READ(task, tgid));
 }

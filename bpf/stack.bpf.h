@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Stack capture: frames into a per-CPU scratch record, a 64-bit salted hash over owner and frames, and the record once
- * through the ring buffer. A stack counts as known only after its record was accepted, so a lost record is tried again.
+ * Stack capture: frames into a per-CPU scratch record, a 64-bit salted hash over owner and frames, and the
+ * record once through the ring buffer. A stack counts as known only after its record was accepted, so a lost
+ * record is tried again.
  *
- * Used with interrupts off (scheduler tracepoints) or in NMI (perf events): one scratch record per object and CPU, and
- * each object runs in one of the two contexts only.
+ * Used with interrupts off (scheduler tracepoints) or in NMI (perf events): one scratch record per object and
+ * CPU, and each object runs in one of the two contexts only.
  */
 #ifndef SONDE_STACK_BPF_H
 #define SONDE_STACK_BPF_H
@@ -33,7 +34,8 @@ struct stack_place {
 	union stack_scratch scratch;
 };
 
-/* 0: per CPU, for programs that cannot be interrupted by their like; 1: the sweep, of which there is one at a time. */
+/* 0: per CPU, for programs that cannot be interrupted by their like; 1: the sweep, of which there is one at a
+ * time. */
 #define PLACE_HERE  0
 #define PLACE_SWEEP 1
 
@@ -55,7 +57,8 @@ inline_always struct stack_place *place__get(u32 which)
 {
 	u32 key = 0;
 
-	return which == PLACE_SWEEP ? bpf_map_lookup_elem(&sweep_places, &key) : bpf_map_lookup_elem(&places, &key);
+	return which == PLACE_SWEEP ? bpf_map_lookup_elem(&sweep_places, &key)
+				    : bpf_map_lookup_elem(&places, &key);
 }
 
 /* Stacks whose record was accepted: hash -> check. Shared by all probes of a session. */
@@ -106,7 +109,8 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 		hash__mix(hash, READ(task, pid));
 }
 
-/* A global function is verified once, not once per path that leads to it: this loop would dominate the load time. */
+/* A global function is verified once, not once per path that leads to it: this loop would dominate the load
+ * time. */
 __noinline int stack__hash_frames(u32 which, u32 count)
 {
 	struct stack_place *p = place__get(which);
@@ -145,8 +149,8 @@ struct {
 	__type(value, u64);
 } known_processes SEC(".maps");
 
-/* The first stack of a process wakes user space at once: its mappings must be read while it lives. The others wait for
- * the timer. A full map costs promptness only, and one wake-up a process is what it bounds. */
+/* The first stack of a process wakes user space at once: its mappings must be read while it lives. The others
+ * wait for the timer. A full map costs promptness only, and one wake-up a process is what it bounds. */
 inline_always u64 process__wakeup(const struct stack_record *r)
 {
 	u64 image = r->start_boot_ns + r->exec_id, *known;
@@ -162,7 +166,8 @@ inline_always u64 process__wakeup(const struct stack_record *r)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Sends the record unless the stack is known. False: its frames are lost this time (counted); the hash stands all the same. */
+/* Sends the record unless the stack is known. False: its frames are lost this time (counted); the hash stands
+ * all the same. */
 inline_always bool stack__publish(struct stack_place *p, struct task_struct *task, struct loss *l)
 {
 	struct stack_record *r = &p->scratch.record;
@@ -191,11 +196,12 @@ inline_always bool stack__publish(struct stack_place *p, struct task_struct *tas
 }
 
 /*
- * Captures the current task's stack by the kernel's walkers. `ctx` is the program's context. Returns the hash, never 0;
+ * Captures the current task's stack by the kernel's walkers. `ctx` is the program's context. Returns the
+ * hash, never 0;
  * `*published` tells whether its frames are known to user space.
  */
-inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags, struct loss *l, u64 last_known,
-				 bool *published)
+inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags, struct loss *l,
+				 u64 last_known, bool *published)
 {
 	struct stack_place *p = place__get(PLACE_HERE);
 	struct stack_record *r;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The sweep: a pass over all tasks, driven by user space, which reads one struct thread_record per watched thread. It
- * begins to watch threads that are the target's and are not watched yet (at the start all of them; later after a rename
- * or a change of cgroup), lets go of those that are the target's no longer, and reports the accounts as of the last cut.
+ * The sweep: a pass over all tasks, driven by user space, which reads one struct thread_record per watched
+ * thread. It begins to watch threads that are the target's and are not watched yet (at the start all of them;
+ * later after a rename or a change of cgroup), lets go of those that are the target's no longer, and reports
+ * the accounts as of the last cut.
  *
- * A thread that is blocked when it is found gets its stack here: its waiting may have begun before sonde did and may
- * never end. Reading its user stack needs a program that may sleep.
+ * A thread that is blocked when it is found gets its stack here: its waiting may have begun before sonde did
+ * and may never end. Reading its user stack needs a program that may sleep.
  */
 #ifndef SONDE_SWEEP_BPF_H
 #define SONDE_SWEEP_BPF_H
@@ -24,7 +25,8 @@ inline_always u32 pid__number(struct pid *pid, struct pid *own, u32 level)
 	return number.ns == mine.ns ? number.nr : 0;
 }
 
-/* Another task's numbers in sonde's namespace: sonde itself reads the iterator, so the current task knows its level. */
+/* Another task's numbers in sonde's namespace: sonde itself reads the iterator, so the current task knows its
+ * level. */
 inline_always struct pids pids__of_other(struct task_struct *task)
 {
 	struct pids p = {.tgid = READ(task, tgid), .tid = READ(task, pid)};
@@ -68,7 +70,8 @@ static long walk__step(u32 index, struct remote_walk *w)
 	return 0;
 }
 
-/* The frame-pointer walk of a task that is not running, from the registers with which it entered the kernel. */
+/* The frame-pointer walk of a task that is not running, from the registers with which it entered the kernel.
+ */
 inline_always void stack__walk_remote(struct stack_record *record, struct task_struct *task)
 {
 	struct remote_walk walk = {.task = task, .at = record->kernel_frames & 127};
@@ -110,8 +113,8 @@ inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, st
 	return r->hash;
 }
 
-/* What a thread that was just found is doing. The kernel state and `on_cpu` are read after its account exists, so that
- * a change meanwhile is seen by the scheduler's hooks and wins. */
+/* What a thread that was just found is doing. The kernel state and `on_cpu` are read after its account
+ * exists, so that a change meanwhile is seen by the scheduler's hooks and wins. */
 inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool may_sleep, struct loss *l)
 {
 	u64 since = control.sweep_ns, born = READ(task, start_time);
@@ -123,7 +126,8 @@ inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool 
 	if (!task_state)
 		state = READ(task, on_cpu) ? STATE_RUNNING : STATE_RUNNABLE;
 	else
-		state = forget(&p->hash.h, state__of_block(task, task_state, may_sleep ? USER_REMOTE : USER_NONE));
+		state = forget(&p->hash.h,
+			       state__of_block(task, task_state, may_sleep ? USER_REMOTE : USER_NONE));
 	if (since < born)
 		since = born;
 	if (config.offcpu && state >= STATE_FIRST_BLOCKED)
@@ -158,7 +162,8 @@ inline_always bool sweep__read(struct thread *t, struct thread_record *r)
 extern void bpf_rcu_read_lock(void) __ksym __weak;
 extern void bpf_rcu_read_unlock(void) __ksym __weak;
 
-/* Where programs that may sleep must say that they follow RCU pointers, the kernel has the words for it (9bb00b2895cb, 6.2). */
+/* Where programs that may sleep must say that they follow RCU pointers, the kernel has the words for it
+ * (9bb00b2895cb, 6.2). */
 inline_always bool sweep__wants(struct task_struct *task, bool may_sleep)
 {
 	bool wanted;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who is watched. The verdict is asked for at rare events (start, fork, exec, rename, change of cgroup) and by the CPU
- * sampler; the scheduler's hot path never asks: a watched thread is one that has state.
+ * Who is watched. The verdict is asked for at rare events (start, fork, exec, rename, change of cgroup) and
+ * by the CPU sampler; the scheduler's hot path never asks: a watched thread is one that has state.
  */
 #ifndef SONDE_TARGET_BPF_H
 #define SONDE_TARGET_BPF_H
 
 #include "common.bpf.h"
+#include "sonde/glob.h"
 
 const volatile struct target_filter target;
 
-/* Marks of processes (on the group leader) or threads. User space sets them through pidfds, so in any PID namespace. */
+/* Marks of processes (on the group leader) or threads. User space sets them through pidfds, so in any PID
+ * namespace. */
 #ifdef RAW_TP
 struct mark {
 	u64 start_boot_ns; /* guards against a reused PID */
@@ -65,8 +67,8 @@ inline_always void mark__set(struct task_struct *task, u32 value)
 }
 #endif
 
-/* The cgroup or one of its ancestors is the target's. Direct loads through cgrp->ancestors[] are refused by the
- * verifier, so walk the parents. */
+/* The cgroup or one of its ancestors is the target's. Direct loads through cgrp->ancestors[] are refused by
+ * the verifier, so walk the parents. */
 inline_always bool target__in_cgroup(struct task_struct *task)
 {
 	struct cgroup *cgroup = READ(task, cgroups, dfl_cgrp);
@@ -84,28 +86,6 @@ inline_always bool target__in_cgroup(struct task_struct *task)
 	return false;
 }
 
-inline_always u32 glob__skip_stars(const volatile struct glob *g, u32 states)
-{
-	return states | ((states & g->stars) << 1);
-}
-
-inline_always bool target__comm_matches(const char *comm)
-{
-	u32 states = glob__skip_stars(&target.comm, 1);
-
-	for (int i = 0; i < COMM_LEN; i++) {
-		u8 c = comm[i];
-		u32 stay, taken;
-
-		if (!c)
-			break;
-		stay = states & target.comm.stars;
-		taken = states & target.comm.accept[c] & ~target.comm.stars;
-		states = glob__skip_stars(&target.comm, stay | (taken << 1));
-	}
-	return states & target.comm.final;
-}
-
 inline_always bool target__wants(struct task_struct *task)
 {
 	struct task_struct *leader = READ(task, group_leader);
@@ -120,7 +100,7 @@ inline_always bool target__wants(struct task_struct *task)
 		char comm[COMM_LEN];
 
 		task__comm(comm, leader);
-		if (!target__comm_matches(comm))
+		if (!glob__matches(&target.comm, comm))
 			return false;
 	}
 	return !(conditions & TARGET_CGROUP) || target__in_cgroup(task);
@@ -133,7 +113,8 @@ inline_always void target__on_exec(struct task_struct *task)
 		mark__set(task, MARK_WANTED);
 }
 
-/* At fork: a thread shares its leader's mark; a child process inherits it with --follow, unless it has one. */
+/* At fork: a thread shares its leader's mark; a child process inherits it with --follow, unless it has one.
+ */
 inline_always void target__on_fork(struct task_struct *parent, struct task_struct *child, u64 clone_flags)
 {
 	struct task_struct *leader = READ(parent, group_leader);

@@ -2,13 +2,14 @@
 /*
  * The account of a thread's time: where it is now, since when, and how long it was in each state so far.
  *
- * A thread is watched if, and only if, it has this state; the hot path asks nothing else. It is created when the thread
- * is forked, execs or is found by the sweep, never inside the scheduler.
+ * A thread is watched if, and only if, it has this state; the hot path asks nothing else. It is created when
+ * the thread is forked, execs or is found by the sweep, never inside the scheduler.
  *
- * Writers are serialized by the scheduler's own locks (a thread is switched out, woken and switched in one after the
- * other). The sweep reads without a lock, by a sequence count. Accounts are cumulative and closed at a cut: user space
- * announces an instant a little ahead; the first change after it saves the account as it was at that very instant. So
- * all threads are closed at one timestamp, nothing is reset and nothing can be lost between two intervals.
+ * Writers are serialized by the scheduler's own locks (a thread is switched out, woken and switched in one
+ * after the other). The sweep reads without a lock, by a sequence count. Accounts are cumulative and closed
+ * at a cut: user space announces an instant a little ahead; the first change after it saves the account as it
+ * was at that very instant. So all threads are closed at one timestamp, nothing is reset and nothing can be
+ * lost between two intervals.
  */
 #ifndef SONDE_THREAD_BPF_H
 #define SONDE_THREAD_BPF_H
@@ -20,7 +21,7 @@ struct thread {
 	u32 runs;
 	u64 cut; /* the instant of `at_cut` */
 	u64 watched_ns;
-	u64 waker; /* hash of the waker's stack, from sched_waking to sched_wakeup */
+	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
 	u64 known_stack; /* last stack whose record user space has */
 	u32 ewma_us, weight;
 	u32 dead, reserved;
@@ -133,8 +134,8 @@ inline_always void thread__snapshot(struct thread *t, u64 cut)
 }
 
 /*
- * Ends the open state at `now` and opens another. `if_fresh`: what a thread was doing of which nothing is known yet,
- * because it was found by the sweep a moment ago.
+ * Ends the open state at `now` and opens another. `if_fresh`: what a thread was doing of which nothing is
+ * known yet, because it was found by the sweep a moment ago.
  */
 inline_always void thread__enter(struct thread *t, u32 state, u64 now, u32 if_fresh)
 {
@@ -180,8 +181,8 @@ struct {
 } thread_records SEC(".maps");
 
 /* A record of everything but the accounts, in per-CPU scratch; NULL never happens. */
-inline_always struct thread_record *thread__describe(struct thread *t, struct task_struct *task, struct pids pids,
-							  u32 slot)
+inline_always struct thread_record *thread__describe(struct thread *t, struct task_struct *task,
+						     struct pids pids, u32 slot)
 {
 	struct task_struct *leader = READ(task, group_leader);
 	struct thread_record *r = bpf_map_lookup_elem(&thread_records, &slot);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Why a thread is blocked: one of the states of docs/DESIGN.md section 4, from what the thread was doing. Reads its
- * system call and, where that names a descriptor, the file behind it. No state is a residual: what cannot be told apart
- * is `unknown`.
+ * Why a thread is blocked: one of the states of docs/DESIGN.md section 4, from what the thread was doing.
+ * Reads its system call and, where that names a descriptor, the file behind it. No state is a residual: what
+ * cannot be told apart is `unknown`.
  */
 #ifndef SONDE_WAIT_BPF_H
 #define SONDE_WAIT_BPF_H
@@ -14,7 +14,8 @@ const volatile struct sched_config config;
 
 extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym __weak;
 
-/* A pointer read from anywhere: by the exception-table load of a cast pointer where the kernel has that, else by copy. */
+/* A pointer read from anywhere: by the exception-table load of a cast pointer where the kernel has that, else
+ * by copy. */
 inline_always void *pointer_at(void *address)
 {
 	void *value = NULL;
@@ -36,8 +37,8 @@ inline_always u32 word_at(void *address)
 	return p->fd;
 }
 
-/* Eight bytes that are a pointer, as a number: newer verifiers keep track of what a typed load returns (6.17: f2362a57aeff),
- * and a global function takes numbers only. */
+/* Eight bytes that are a pointer, as a number: newer verifiers keep track of what a typed load returns (6.17:
+ * f2362a57aeff), and a global function takes numbers only. */
 inline_always u64 number_at(void *address)
 {
 	struct timespec64 *t = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct timespec64));
@@ -73,7 +74,8 @@ inline_always void file__kind(void *address, struct file_kind *kind)
 
 #define NAME4(a, b, c, d) ((u32)(a) | (u32)(b) << 8 | (u32)(c) << 16 | (u32)(d) << 24)
 
-/* Anonymous inodes tell what they are only by the name of their dentry: fs/eventfd.c, fs/timerfd.c, fs/signalfd.c ... */
+/* Anonymous inodes tell what they are only by the name of their dentry: fs/eventfd.c, fs/timerfd.c,
+ * fs/signalfd.c ... */
 inline_always u32 state__of_anonymous(u32 name)
 {
 	switch (name) {
@@ -154,7 +156,8 @@ inline_always void descriptors__of(struct task_struct *task, struct descriptors 
 	d->size = READ(fdt, max_fds);
 }
 
-/* How user memory of the thread in question can be read: it is current, the program may sleep, or not at all. */
+/* How user memory of the thread in question can be read: it is current, the program may sleep, or not at all.
+ */
 enum user_access { USER_CURRENT, USER_REMOTE, USER_NONE };
 
 inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *task, enum user_access access)
@@ -168,7 +171,8 @@ inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *
 
 #define POLL_LOOK 16 /* descriptors of one poll that are looked at */
 
-/* Network if all descriptors are sockets; one of another kind: idle. The poll's array lies in the stack's scratch. */
+/* Network if all descriptors are sockets; one of another kind: idle. The poll's array lies in the stack's
+ * scratch. */
 __noinline int state__of_poll_copy(u32 which, u32 count, u64 table, u32 size)
 {
 	struct stack_place *p = place__get(which);
@@ -240,8 +244,8 @@ struct registers {
 	u64 arg1, arg2;
 };
 
-/* Where they lie: the helper takes trusted pointers only, so the raw variant asks for the current task by itself. Before
- * the helper came, they lay at the very top of the kernel stack. */
+/* Where they lie: the helper takes trusted pointers only, so the raw variant asks for the current task by
+ * itself. Before the helper came, they lay at the very top of the kernel stack. */
 inline_always struct pt_regs *registers__at(struct task_struct *task, enum user_access access)
 {
 #ifdef RAW_TP
@@ -323,7 +327,8 @@ inline_always u32 state__of_block(struct task_struct *task, u32 task_state, enum
 	if (!registers__of(task, &r, access)) {
 		if (READ_BIT(task, in_iowait))
 			return STATE_DISK;
-		return (task_state & TASK_INTERRUPTIBLE) || (task_state & TASK_NOLOAD) ? STATE_IDLE : STATE_OTHER;
+		return (task_state & TASK_INTERRUPTIBLE) || (task_state & TASK_NOLOAD) ? STATE_IDLE
+										       : STATE_OTHER;
 	}
 	if (REGS_IN_EXCEPTION(r.syscall))
 		return STATE_MEMORY;

@@ -15,14 +15,14 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
-#define REGS_IP		   pc
-#define REGS_SP		   sp
-#define REGS_FP		   regs[29]
-#define REGS_SYSCALL	   syscallno
-#define REGS_ARG1	   orig_x0
-#define REGS_ARG2	   regs[1]
+#define REGS_IP	     pc
+#define REGS_SP	     sp
+#define REGS_FP	     regs[29]
+#define REGS_SYSCALL syscallno
+#define REGS_ARG1    orig_x0
+#define REGS_ARG2    regs[1]
 /* Entry by exception: syscallno is NO_SYSCALL (arch/arm64/include/asm/ptrace.h). */
 #define REGS_IN_EXCEPTION(syscall_number) ((int)(syscall_number) == -1)
-#define KERNEL_STACK_BYTES 16384
+#define KERNEL_STACK_BYTES		  16384
 
 #endif

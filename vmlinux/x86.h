@@ -15,12 +15,12 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
-#define REGS_IP		   ip
-#define REGS_SP		   sp
-#define REGS_FP		   bp
-#define REGS_SYSCALL	   orig_ax
-#define REGS_ARG1	   di
-#define REGS_ARG2	   si
+#define REGS_IP	     ip
+#define REGS_SP	     sp
+#define REGS_FP	     bp
+#define REGS_SYSCALL orig_ax
+#define REGS_ARG1    di
+#define REGS_ARG2    si
 /* Entry by exception: error_entry stores -1 over the error code (arch/x86/entry/entry_64.S). */
 #define REGS_IN_EXCEPTION(syscall_number) ((long)(syscall_number) == -1)
 /* Preemption count: a per-CPU variable (6.2 to 6.14: inside pcpu_hot). */

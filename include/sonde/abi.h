@@ -10,52 +10,53 @@
 #include <linux/types.h>
 #endif
 
-#define COMM_LEN	 16
-#define STACK_DEPTH	 127 /* frames that the kernel's walkers return */
-#define STACK_DEPTH_MAX	 512 /* of the format */
+#define COMM_LEN	16
+#define STACK_DEPTH	127 /* frames that the kernel's walkers return */
+#define STACK_DEPTH_MAX 512 /* of the format */
 
 /* States of a thread's time, docs/DESIGN.md section 4: (enum name, word in output, letter in bars). */
-#define STATES(X)                                                                                                      \
-	X(RUNNING, "cpu", 'u')                                                                                         \
-	X(RUNNABLE, "runq", 'r')                                                                                       \
-	X(THROTTLED, "throttled", 't')                                                                                 \
-	X(STOPPED, "stopped", 'S')                                                                                     \
-	X(MEMORY, "memory", 'm')                                                                                       \
-	X(DISK, "disk", 'd')                                                                                           \
-	X(LOCK, "lock", 'l')                                                                                           \
-	X(SLEEP, "sleep", 'z')                                                                                         \
-	X(NETWORK, "network", 'n')                                                                                     \
-	X(PIPE, "pipe", 'p')                                                                                           \
-	X(IDLE, "idle", '.')                                                                                           \
-	X(CHILD, "child", 'c')                                                                                         \
-	X(IPC, "ipc", 'i')                                                                                             \
-	X(IO_URING, "io_uring", 'o')                                                                                   \
-	X(TTY, "tty", 'y')                                                                                             \
-	X(OTHER, "other", 'x')                                                                                         \
+#define STATES(X)                      \
+	X(RUNNING, "cpu", 'u')         \
+	X(RUNNABLE, "runq", 'r')       \
+	X(THROTTLED, "throttled", 't') \
+	X(STOPPED, "stopped", 'S')     \
+	X(MEMORY, "memory", 'm')       \
+	X(DISK, "disk", 'd')           \
+	X(LOCK, "lock", 'l')           \
+	X(SLEEP, "sleep", 'z')         \
+	X(NETWORK, "network", 'n')     \
+	X(PIPE, "pipe", 'p')           \
+	X(IDLE, "idle", '.')           \
+	X(CHILD, "child", 'c')         \
+	X(IPC, "ipc", 'i')             \
+	X(IO_URING, "io_uring", 'o')   \
+	X(TTY, "tty", 'y')             \
+	X(OTHER, "other", 'x')         \
 	X(UNKNOWN, "unknown", '?')
 
 enum thread_state {
 #define X(name, word, letter) STATE_##name,
 	STATES(X)
 #undef X
-	STATE_COUNT,
+		STATE_COUNT,
 	STATE_FIRST_BLOCKED = STATE_STOPPED,
 };
 
 /* What a ring-buffer record is; its first field. */
 enum record_type {
-	RECORD_STACK = 1,   /* struct stack_record: a stack not seen before */
-	RECORD_EXIT,	    /* struct thread_record: last words of a thread */
-	RECORD_SWEEP,	    /* struct plain_record: membership of a cgroup changed, run the sweep */
+	RECORD_STACK = 1, /* struct stack_record: a stack not seen before */
+	RECORD_EXIT,	  /* struct thread_record: last words of a thread */
+	RECORD_SWEEP,	  /* struct plain_record: membership of a cgroup changed, run the sweep */
 };
 
 /* How a user stack ended. Words in user/stack/store.c. */
 enum stack_end {
-	STACK_COMPLETE,	     /* reached the start of its thread, or there is no user stack (kernel thread) */
-	STACK_NO_FRAME_PTR,  /* the walk stopped short of the thread's start: code without frame pointers */
-	STACK_DEPTH_LIMIT,   /* as many frames as the limit allows */
-	STACK_FAULT,	     /* user memory could not be read */
-	STACK_NOT_CAPTURED,  /* the thread was not running when it was looked at, and this kernel cannot read its stack */
+	STACK_COMPLETE,	    /* reached the start of its thread, or there is no user stack (kernel thread) */
+	STACK_NO_FRAME_PTR, /* the walk stopped short of the thread's start: code without frame pointers */
+	STACK_DEPTH_LIMIT,  /* as many frames as the limit allows */
+	STACK_FAULT,	    /* user memory could not be read */
+	STACK_NOT_CAPTURED, /* the thread was not running when it was looked at, and this kernel cannot read
+			       its stack */
 	STACK_END_COUNT,
 };
 
@@ -74,7 +75,8 @@ struct stack_record {
 	__u64 start_boot_ns; /* of the process */
 	__u64 exec_id;	     /* which program of this process */
 	__u64 cgroup;
-	__u64 stack_start; /* mm->start_stack: a frame-pointer walk of the main thread ends near it; 0: unknown */
+	__u64 stack_start; /* mm->start_stack: a frame-pointer walk of the main thread ends near it; 0:
+			      unknown */
 	__u32 flags;	   /* STACK_FLAG_ */
 	__u16 end;	   /* enum stack_end as far as the kernel side can tell */
 	__u16 reserved;
@@ -93,9 +95,11 @@ struct stack_record {
  */
 enum cell_kind {
 	CELL_SAMPLE = 1, /* a: stack hash. count: samples */
-	CELL_BLOCK,	 /* a: stack hash, b: the waker's or 0. slot: of the whole wait; ns: the part in this interval */
+	CELL_BLOCK,	 /* a: stack hash, b: the waker's or 0. slot: of the whole wait; ns: the part in this
+			    interval */
 	CELL_RUNQ,	 /* a, b: see enum runq_key. slot: of the wait */
-	CELL_RAN,	 /* a: tgid, b: unused. comm in the next two: who ran while somebody waited long. ns: for how long */
+	CELL_RAN, /* a: tgid, b: unused. comm in the next two: who ran while somebody waited long. ns: for how
+		     long */
 };
 
 enum runq_key {
@@ -118,8 +122,9 @@ struct cell {
 
 /* Run-queue latency of everybody watched: one per CPU, cumulative. */
 struct runq_hist {
-	__u64 sum, max, max_cut, max_before; /* max: since `max_cut`; max_before: in the interval that ended there */
-	__u64 slot[512];		     /* HIST_SLOTS */
+	__u64 sum, max, max_cut,
+		max_before; /* max: since `max_cut`; max_before: in the interval that ended there */
+	__u64 slot[512];    /* HIST_SLOTS */
 };
 
 /*
@@ -131,20 +136,21 @@ struct runq_hist {
 
 struct account {
 	__u64 ns[STATE_COUNT];
-	__u64 open;	    /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at once */
-	__u64 stack;	    /* of the open block, else 0 */
+	__u64 open;  /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at
+			once */
+	__u64 stack; /* of the open block, else 0 */
 };
 
 struct thread_record {
 	__u32 type; /* RECORD_EXIT, or 0 from the sweep */
 	__u32 tgid, tid;
-	__u32 runs;	    /* times it was switched in */
-	__u32 weight;	    /* of the open block, with importance sampling */
-	__u32 key;	    /* thread id in the initial PID namespace */
-	__u64 watched_ns;   /* since when its account is kept */
-	__u64 end_ns;	    /* exit: when; sweep: 0 */
-	__u64 start_ns;	    /* CLOCK_MONOTONIC, of the thread: (key, start_ns) is its identity */
-	__u64 start_boot_ns;/* of the process */
+	__u32 runs;	     /* times it was switched in */
+	__u32 weight;	     /* of the open block, with importance sampling */
+	__u32 key;	     /* thread id in the initial PID namespace */
+	__u64 watched_ns;    /* since when its account is kept */
+	__u64 end_ns;	     /* exit: when; sweep: 0 */
+	__u64 start_ns;	     /* CLOCK_MONOTONIC, of the thread: (key, start_ns) is its identity */
+	__u64 start_boot_ns; /* of the process */
 	__u64 cgroup;
 	__u64 utime_ns, stime_ns;
 	__u64 cut; /* the instant of `at_cut`; 0: none since it was watched */
@@ -154,46 +160,48 @@ struct thread_record {
 
 /*
  * The loss account: every part of the hot path counts what came and what became of it, per CPU.
- * HITS = the sum of all other outcomes, for each part. Both sides use these two lists, so no branch lacks a counter.
+ * HITS = the sum of all other outcomes, for each part. Both sides use these two lists, so no branch lacks a
+ * counter.
  */
-#define PARTS(X)                                                                                                       \
-	X(CPU, "cpu")		 /* samples of the CPU profiler */                                                      \
-	X(RUNQ, "runq")		 /* switches to a thread (subject: next) */                                             \
-	X(OFFCPU, "offcpu")	 /* blocks that ended */                                                                \
-	X(WALL_PREV, "wall.prev") /* switches away from a thread */                                                      \
-	X(WALL_NEXT, "wall.next") /* switches to a thread */                                                             \
-	X(WALL_WAKE, "wall.wake") /* wakeups */                                                                          \
-	X(STACK, "stack")	 /* stacks seen for the first time */                                                   \
-	X(THREAD, "thread")	 /* threads that should be watched */                                                   \
-	X(EXIT, "exit")		 /* last words of watched threads */                                                    \
-	X(RAN, "ran")		 /* who ran during a long wait */                                                       \
-	X(SWEEP, "sweep")	 /* watched threads that the sweep met */
+#define PARTS(X)                                                             \
+	X(CPU, "cpu")		  /* samples of the CPU profiler */          \
+	X(RUNQ, "runq")		  /* switches to a thread (subject: next) */ \
+	X(OFFCPU, "offcpu")	  /* blocks that ended */                    \
+	X(WALL_PREV, "wall.prev") /* switches away from a thread */          \
+	X(WALL_NEXT, "wall.next") /* switches to a thread */                 \
+	X(WALL_WAKE, "wall.wake") /* wakeups */                              \
+	X(STACK, "stack")	  /* stacks seen for the first time */       \
+	X(THREAD, "thread")	  /* threads that should be watched */       \
+	X(EXIT, "exit")		  /* last words of watched threads */        \
+	X(RAN, "ran")		  /* who ran during a long wait */           \
+	X(SWEEP, "sweep")	  /* watched threads that the sweep met */
 
-#define OUTCOMES(X)                                                                                                    \
-	X(HITS, "hits", 0)                                                                                             \
-	X(FILTERED, "filtered", 0)	/* not the target's, or below --min */                                          \
-	X(SAMPLED_OUT, "sampled_out", 0)/* stands in the weight of another */                                           \
-	X(AGGREGATED, "aggregated", 0)                                                                                 \
-	X(EMITTED, "emitted", 0)	/* into the ring buffer */                                                      \
-	X(MAP_FULL, "map_full", 1)                                                                                     \
-	X(RING_FULL, "ring_full", 1)                                                                                   \
-	X(POSTPONED, "postponed", 0)	/* a stack's frames did not fit into the ring: sent when it is met again */    \
-	X(NO_MEMORY, "no_memory", 1)                                                                                   \
-	X(COLLISION, "collision", 1)	/* two stacks with one hash */                                                  \
-	X(BUSY, "busy", 1)		/* changed all the time while it was read */
+#define OUTCOMES(X)                                                                      \
+	X(HITS, "hits", 0)                                                               \
+	X(FILTERED, "filtered", 0)	 /* not the target's, or below --min */          \
+	X(SAMPLED_OUT, "sampled_out", 0) /* stands in the weight of another */           \
+	X(AGGREGATED, "aggregated", 0)                                                   \
+	X(EMITTED, "emitted", 0) /* into the ring buffer */                              \
+	X(MAP_FULL, "map_full", 1)                                                       \
+	X(RING_FULL, "ring_full", 1)                                                     \
+	X(POSTPONED, "postponed",                                                        \
+	  0) /* a stack's frames did not fit into the ring: sent when it is met again */ \
+	X(NO_MEMORY, "no_memory", 1)                                                     \
+	X(COLLISION, "collision", 1) /* two stacks with one hash */                      \
+	X(BUSY, "busy", 1)	     /* changed all the time while it was read */
 
 enum loss_part {
 #define X(name, word) PART_##name,
 	PARTS(X)
 #undef X
-	PART_COUNT
+		PART_COUNT
 };
 
 enum loss_outcome {
 #define X(name, word, is_drop) OUTCOME_##name,
 	OUTCOMES(X)
 #undef X
-	OUTCOME_COUNT
+		OUTCOME_COUNT
 };
 
 struct loss {
@@ -206,11 +214,11 @@ enum wait_class {
 	WAIT_OTHER,
 	WAIT_SLEEP,
 	WAIT_LOCK,
-	WAIT_NETWORK,  /* always a socket */
+	WAIT_NETWORK, /* always a socket */
 	WAIT_DISK,
-	WAIT_FD,       /* what the first argument's file is */
-	WAIT_POLL,     /* first argument: struct pollfd[], second: how many */
-	WAIT_SELECT,   /* first argument: highest descriptor + 1, second: fd_set to read */
+	WAIT_FD,     /* what the first argument's file is */
+	WAIT_POLL,   /* first argument: struct pollfd[], second: how many */
+	WAIT_SELECT, /* first argument: highest descriptor + 1, second: fd_set to read */
 	WAIT_IDLE,
 	WAIT_CHILD,
 	WAIT_IPC,
@@ -222,34 +230,37 @@ enum wait_class {
 /* What the sched programs are told before they are loaded: parts that are off are removed by the verifier. */
 struct sched_config {
 	__u8 runq, offcpu, wall, waker;
-	__u8 classify;	     /* reasons are wanted */
-	__u8 switch_state;   /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
-	__u8 rdonly_cast;    /* bpf_rdonly_cast() may be called: since fd264ca02094 (6.2) */
-	__u8 rcu_lock;	     /* bpf_rcu_read_lock() may be called: since 9bb00b2895cb (6.2) */
-	__u32 runq_key;	     /* enum runq_key */
-	__u32 weight_cap;    /* importance sampling: largest weight; 0: every block */
-	__u64 sample_ns;     /* importance sampling: blocks of about this length are always taken */
-	__u64 min_ns;	     /* shorter blocks are not reported */
-	__u64 long_wait_ns;  /* runq: who ran instead is asked for longer waits; 0: never */
+	__u8 classify;	    /* reasons are wanted */
+	__u8 switch_state;  /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
+	__u8 rdonly_cast;   /* bpf_rdonly_cast() may be called: since fd264ca02094 (6.2) */
+	__u8 rcu_lock;	    /* bpf_rcu_read_lock() may be called: since 9bb00b2895cb (6.2) */
+	__u32 runq_key;	    /* enum runq_key */
+	__u32 weight_cap;   /* importance sampling: largest weight; 0: every block */
+	__u64 sample_ns;    /* importance sampling: blocks of about this length are always taken */
+	__u64 min_ns;	    /* shorter blocks are not reported */
+	__u64 long_wait_ns; /* runq: who ran instead is asked for longer waits; 0: never */
 	__u8 wait_class[WAIT_CLASSES]; /* enum wait_class by system call number */
 };
 
 /* Written by user space while the programs run. */
 struct control {
-	__u64 cut;	    /* accounts are closed at this instant (the latest one that was set; it may lie ahead); 0: not begun */
+	__u64 cut; /* accounts are closed at this instant (the latest one that was set; it may lie ahead); 0:
+		      not begun */
 	__u64 previous_cut; /* the one before: start of the interval */
 	__u64 sweep_ns;	    /* since when threads that the sweep finds unwatched are watched */
 	__u64 stop_ns;	    /* nothing is counted from here on; 0: not yet known */
 };
 
-/* Which threads are watched: all conditions that are set must hold. Filled before loading, read-only in BPF. */
-#define TARGET_MARKED 1 /* the process (or, with TARGET_THREADS, the thread) was marked */
+/* Which threads are watched: all conditions that are set must hold. Filled before loading, read-only in BPF.
+ */
+#define TARGET_MARKED  1 /* the process (or, with TARGET_THREADS, the thread) was marked */
 #define TARGET_THREADS 2
-#define TARGET_CGROUP 4
-#define TARGET_COMM 8
-#define TARGET_UID 16
+#define TARGET_CGROUP  4
+#define TARGET_COMM    8
+#define TARGET_UID     16
 
-/* A shell glob over at most 31 tokens, compiled to a bit-parallel automaton: no loop over the pattern in BPF. */
+/* A shell glob over at most 31 tokens, compiled to a bit-parallel automaton: no loop over the pattern in BPF.
+ */
 struct glob {
 	__u32 accept[256]; /* bit i: token i takes this byte */
 	__u32 stars;	   /* bit i: token i is `*` */
@@ -257,8 +268,8 @@ struct glob {
 };
 
 struct target_filter {
-	__u32 conditions; /* TARGET_ */
-	__u32 follow;	  /* children of marked processes are marked at fork */
+	__u32 conditions;	/* TARGET_ */
+	__u32 follow;		/* children of marked processes are marked at fork */
 	__u32 uid, cgroup_walk; /* cgroup_walk: levels from a leaf to the root at most */
 	__u64 cgroup;
 	struct glob comm;

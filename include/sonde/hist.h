@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Base-2 exponential histogram, scale 3: eight buckets per doubling. The same arithmetic runs in BPF and in user space.
+ * Base-2 exponential histogram, scale 3: eight buckets per doubling. The same arithmetic runs in BPF and in
+ * user space.
  *
- * Bucket bounds are 2^(i/8) units, (lower, upper]; a unit is 2^-30 s for times and 1 for counts and bytes. Whole
- * nanoseconds are compared with floor(2^(i/8) * 10^9 / 2^30). So slot s holds OpenTelemetry's exponential bucket with
- * index s - HIST_INDEX_SHIFT (its `(base^index, base^(index+1)]`), and slot 0 its zero_count.
+ * Bucket bounds are 2^(i/8) units, (lower, upper]; a unit is 2^-30 s for times and 1 for counts and bytes.
+ * Whole nanoseconds are compared with floor(2^(i/8) * 10^9 / 2^30). So slot s holds OpenTelemetry's
+ * exponential bucket with index s - HIST_INDEX_SHIFT (its `(base^index, base^(index+1)]`), and slot 0 its
+ * zero_count.
  *
- * A value is shifted left until its top bit is set; the 64-bit mantissa is then compared with the eight bounds of one
- * doubling, scaled alike. The comparison is exact: no bound is a whole number of mantissa steps except where equality
- * is meant. No float, no loop, no __builtin_clzll (clang 14's BPF back end cannot select it).
+ * A value is shifted left until its top bit is set; the 64-bit mantissa is then compared with the eight
+ * bounds of one doubling, scaled alike. The comparison is exact: no bound is a whole number of mantissa steps
+ * except where equality is meant. No float, no loop, no __builtin_clzll (clang 14's BPF back end cannot
+ * select it).
  */
 #ifndef SONDE_HIST_H
 #define SONDE_HIST_H
 
-#define HIST_SCALE	  3
-#define HIST_SLOTS	  512 /* the last one also takes what is larger */
-#define HIST_INDEX_SHIFT  2   /* slot = index + 2: slot 1 is the bucket that ends at one unit */
+#define HIST_SCALE	 3
+#define HIST_SLOTS	 512 /* the last one also takes what is larger */
+#define HIST_INDEX_SHIFT 2   /* slot = index + 2: slot 1 is the bucket that ends at one unit */
 
 #ifndef __bpf__
 #include <stdint.h>
@@ -31,10 +34,10 @@ static inline __attribute__((always_inline)) hist_u32 hist__normalize(hist_u64 v
 {
 	hist_u32 bit = 63;
 
-#define HIST__STEP(n)                                                                                                  \
-	if (!(value >> (64 - (n)))) {                                                                                  \
-		value <<= (n);                                                                                         \
-		bit -= (n);                                                                                            \
+#define HIST__STEP(n)                 \
+	if (!(value >> (64 - (n)))) { \
+		value <<= (n);        \
+		bit -= (n);           \
 	}
 	HIST__STEP(32)
 	HIST__STEP(16)
@@ -48,9 +51,9 @@ static inline __attribute__((always_inline)) hist_u32 hist__normalize(hist_u64 v
 }
 
 /* How many of the eight ascending bounds lie below the mantissa: 0..8, by a tree of comparisons. */
-static inline __attribute__((always_inline)) hist_u32 hist__above(hist_u64 m, hist_u64 b1, hist_u64 b2, hist_u64 b3,
-								   hist_u64 b4, hist_u64 b5, hist_u64 b6, hist_u64 b7,
-								   hist_u64 b8)
+static inline __attribute__((always_inline)) hist_u32 hist__above(hist_u64 m, hist_u64 b1, hist_u64 b2,
+								  hist_u64 b3, hist_u64 b4, hist_u64 b5,
+								  hist_u64 b6, hist_u64 b7, hist_u64 b8)
 {
 	if (m > b4) {
 		if (m > b6)

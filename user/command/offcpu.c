@@ -17,7 +17,8 @@ static const struct cli_option options[] = {
 	 .help = "leave out shorter waits", .fallback = "every wait"},
 	{"waker", 0, CLI_FLAG, AT(waker), .help = "who ended the wait: the waker's stack, joined under `--`"},
 	{"reason", 0, CLI_FLAG, AT(reason), .help = "the reason as a frame of folded stacks and pictures"},
-	{"sample", 0, CLI_FLAG, AT(sample), .help = "take few of the short waits, weighted: unbiased and cheap"},
+	{"sample", 0, CLI_FLAG, AT(sample),
+	 .help = "take few of the short waits, weighted: unbiased and cheap"},
 	{"sample-around", 0, CLI_DURATION, AT(sample_ns), .arg = "TIME", .min = 1000, .max = 60000000000LL,
 	 .help = "with --sample: waits of about this length or longer are always taken", .fallback = "10ms"},
 	{NULL},
@@ -59,9 +60,12 @@ const struct cli_command command_offcpu = {
 	.name = "offcpu",
 	.summary = "blocked time by stack and reason: what threads wait for",
 	.takes_target = true,
-	.description = "Counts every wait of the target's threads, from the switch away from the CPU to the wakeup, with its "
-		       "stack and its reason; waits that are open at the start or the end are included and say so. Time in "
-		       "the run queue is not blocked time: see `sonde runq`. Folded weights are microseconds.",
+	.description =
+		"Counts every wait of the target's threads, from the switch away from the CPU to the wakeup, "
+		"with its "
+		"stack and its reason; waits that are open at the start or the end are included and say so. "
+		"Time in "
+		"the run queue is not blocked time: see `sonde runq`. Folded weights are microseconds.",
 	.examples = "sonde offcpu -p 812 -d 10s\n"
 		    "sonde offcpu -p 812 --min 1ms --waker -o waits.svg -d 10s\n"
 		    "sonde offcpu -a --sample -i 10s --json",

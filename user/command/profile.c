@@ -10,8 +10,9 @@ struct profile_options {
 };
 
 static const struct cli_option options[] = {
-	{"frequency", 'F', CLI_INT, offsetof(struct profile_options, frequency), .arg = "HZ", .min = 1, .max = 10000,
-	 .help = "samples per second and CPU; not in step with timers: 99, not 100", .fallback = "99"},
+	{"frequency", 'F', CLI_INT, offsetof(struct profile_options, frequency), .arg = "HZ", .min = 1,
+	 .max = 10000, .help = "samples per second and CPU; not in step with timers: 99, not 100",
+	 .fallback = "99"},
 	{NULL},
 };
 
@@ -41,8 +42,10 @@ const struct cli_command command_profile = {
 	.name = "profile",
 	.summary = "on-CPU time by stack: where the CPU goes",
 	.takes_target = true,
-	.description = "Samples each CPU at a fixed rate (cycles where there is a PMU, else the CPU clock), keeps the samples of "
-		       "the target, and shows its functions by their own and total share of the samples. With -o x.svg or "
+	.description = "Samples each CPU at a fixed rate (cycles where there is a PMU, else the CPU clock), "
+		       "keeps the samples of "
+		       "the target, and shows its functions by their own and total share of the samples. "
+		       "With -o x.svg or "
 		       "x.html the profile is a flame graph; a pipe gets folded stacks.",
 	.examples = "sonde profile -p 4127 -d 10s\n"
 		    "sonde profile -d 10s -o cpu.svg -- make -j2\n"

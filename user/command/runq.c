@@ -16,7 +16,8 @@ static const struct cli_option options[] = {
 	{"by", 0, CLI_CHOICE, offsetof(struct runq_options, by), .arg = "KEY", .choices = keys,
 	 .help = "one histogram per process, name or cgroup", .fallback = "none"},
 	{"long", 0, CLI_DURATION, offsetof(struct runq_options, long_wait_ns), .arg = "TIME", .min = 1000,
-	 .max = 60000000000LL, .help = "say who ran instead during waits of this length or more", .fallback = "1ms"},
+	 .max = 60000000000LL, .help = "say who ran instead during waits of this length or more",
+	 .fallback = "1ms"},
 	{NULL},
 };
 
@@ -45,7 +46,8 @@ const struct cli_command command_runq = {
 	.name = "runq",
 	.summary = "run-queue latency: how long runnable threads wait for a CPU",
 	.takes_target = true,
-	.description = "Measures each wait from the wakeup (or from being preempted) to running, as a histogram whose quantiles "
+	.description = "Measures each wait from the wakeup (or from being preempted) to running, as a "
+		       "histogram whose quantiles "
 		       "are within 4.4 %, and names who ran on the CPU instead during the long waits.",
 	.examples = "sonde runq -d 5s\n"
 		    "sonde runq -p 812 --by pid -i 1s\n"

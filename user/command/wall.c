@@ -14,8 +14,8 @@ struct wall_options {
 };
 
 static const struct cli_option options[] = {
-	{"frequency", 'F', CLI_INT, offsetof(struct wall_options, frequency), .arg = "HZ", .min = 1, .max = 10000,
-	 .help = "of the CPU samples in pictures and folded stacks", .fallback = "99"},
+	{"frequency", 'F', CLI_INT, offsetof(struct wall_options, frequency), .arg = "HZ", .min = 1,
+	 .max = 10000, .help = "of the CPU samples in pictures and folded stacks", .fallback = "99"},
 	{NULL},
 };
 
@@ -63,9 +63,12 @@ const struct cli_command command_wall = {
 	.name = "wall",
 	.summary = "wall-clock time by state: every nanosecond of every thread",
 	.takes_target = true,
-	.description = "Shows for each thread how its time divides into running, waiting for a CPU and waiting for something "
-		       "else, by kind. The states of a thread sum to its elapsed time, threads that never switch included. "
-		       "With -o wall.svg it is the wall-clock flame graph: CPU samples scaled to exact CPU time, run-queue "
+	.description = "Shows for each thread how its time divides into running, waiting for a CPU and "
+		       "waiting for something "
+		       "else, by kind. The states of a thread sum to its elapsed time, threads that never "
+		       "switch included. "
+		       "With -o wall.svg it is the wall-clock flame graph: CPU samples scaled to exact CPU "
+		       "time, run-queue "
 		       "time and blocked time by stack in one picture whose width is elapsed thread time.",
 	.examples = "sonde wall -p 812 -d 10s\n"
 		    "sonde wall -p 812 -d 10s -o wall.svg\n"

@@ -15,8 +15,10 @@ enum frame_kind {
 	FRAME_KINDS
 };
 
-/* name: demangled symbol, or "object+0xoff" where no name is right, or "[unknown]"; object: base name of the file,
- * "[kernel]", a module in brackets, or "". Raw bytes of files: escape on output. Both owned by who made the frame. */
+/* name: demangled symbol, or "object+0xoff" where no name is right, or "[unknown]"; object: base name of the
+ * file,
+ * "[kernel]", a module in brackets, or "". Raw bytes of files: escape on output. Both owned by who made the
+ * frame. */
 struct frame {
 	const char *name, *object;
 	uint64_t address; /* as captured */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A point: the one thing that moves from probes through stages to sinks. Valid during the call that hands it over. */
+/* A point: the one thing that moves from probes through stages to sinks. Valid during the call that hands it
+ * over. */
 #ifndef SONDE_MODEL_POINT_H
 #define SONDE_MODEL_POINT_H
 
@@ -18,7 +19,8 @@ enum metric_shape {
 	SHAPE_STACKS,	 /* stacks, shown one a row with time, waits, quantiles, reason, waker */
 	SHAPE_HISTOGRAM, /* quantiles and bars */
 	SHAPE_STATES,	 /* who x label[0]: a matrix with a bar */
-	SHAPE_RANKING,	 /* who by value, in one line below: "waits over 1 ms, who ran instead: xz[9001] 77 %" */
+	SHAPE_RANKING,	 /* who by value, in one line below: "waits over 1 ms, who ran instead: xz[9001] 77 %"
+			  */
 };
 
 struct metric {
@@ -31,7 +33,8 @@ struct metric {
 	const char *labels[4]; /* names; NULL-terminated if fewer */
 };
 
-/* Who it is about; what a probe does not know is 0 or "". start_ns is CLOCK_BOOTTIME: (tgid, start_ns) is a key, a PID is not. */
+/* Who it is about; what a probe does not know is 0 or "". start_ns is CLOCK_BOOTTIME: (tgid, start_ns) is a
+ * key, a PID is not. */
 struct who {
 	uint64_t cgroup, start_ns;
 	uint32_t tgid, tid;
@@ -44,12 +47,12 @@ struct sample {
 	size_t count;
 	const struct frame *waker_frames; /* NULL: none recorded */
 	size_t waker_count;
-	const char *waker_comm;	   /* "" for an interrupt */
-	const char *incomplete;	   /* why the user stack does not reach its thread's start; NULL: complete */
-	uint64_t value;		   /* the weight in the metric's unit (samples, or ns: folded writes us) */
-	uint64_t occurrences;	   /* completed waits, samples */
-	uint64_t open;		   /* waits still open at the end; their time is in `value` */
-	const struct hist *hist;   /* of the completed waits; NULL: none */
+	const char *waker_comm;	 /* "" for an interrupt */
+	const char *incomplete;	 /* why the user stack does not reach its thread's start; NULL: complete */
+	uint64_t value;		 /* the weight in the metric's unit (samples, or ns: folded writes us) */
+	uint64_t occurrences;	 /* completed waits, samples */
+	uint64_t open;		 /* waits still open at the end; their time is in `value` */
+	const struct hist *hist; /* of the completed waits; NULL: none */
 };
 
 struct event_field {

@@ -45,7 +45,8 @@ static char *must_mount_point(void)
 
 typedef bool (*cgroup_test)(const char *name, const struct stat *st, const void *context);
 
-/* First directory below the root, the root included, that passes the test. malloc'ed path or NULL and errno. */
+/* First directory below the root, the root included, that passes the test. malloc'ed path or NULL and errno.
+ */
 static char *search(const char *root, cgroup_test test, const void *context)
 {
 	char *const roots[] = {(char *)root, NULL};
@@ -99,8 +100,8 @@ static int refuse_v1(const char *path, const char *root)
 
 	for (int slashes = 0; *below && slashes < 5; below++)
 		slashes += *below == '/';
-	msg__error("%s is a cgroup v1 directory: name one of version 2, below %s (perhaps %s/%s)", path, root, root,
-		   *below ? below : "");
+	msg__error("%s is a cgroup v1 directory: name one of version 2, below %s (perhaps %s/%s)", path, root,
+		   root, *below ? below : "");
 	return EXIT_USAGE;
 }
 
@@ -152,7 +153,8 @@ int cgroup__resolve(const char *path_or_id, uint64_t *id, char **path)
 	return code;
 }
 
-/* Runtimes name a container's directory by its id, with a prefix and ".scope" under systemd: docker-ID.scope, ID ... */
+/* Runtimes name a container's directory by its id, with a prefix and ".scope" under systemd: docker-ID.scope,
+ * ID ... */
 static bool names_container(const char *name, const struct stat *st, const void *context)
 {
 	const char *id = context, *at = strstr(name, id);
@@ -180,7 +182,8 @@ static int resolve_search(cgroup_test test, const void *context, uint64_t *id, c
 	return code;
 }
 
-/* Kubernetes keeps a link per container: /var/log/containers/POD_NS_CONTAINER-ID.log. Finds an id by a file-name glob. */
+/* Kubernetes keeps a link per container: /var/log/containers/POD_NS_CONTAINER-ID.log. Finds an id by a
+ * file-name glob. */
 static int id_of_log(const char *glob, char *id, size_t size)
 {
 	DIR *dir = opendir("/var/log/containers");
@@ -221,7 +224,8 @@ int cgroup__of_container(const char *id_or_name, uint64_t *id, char **path)
 			code = resolve_search(names_container, found, id, path);
 	}
 	if (code == EXIT_NO_TARGET)
-		msg__error("no container %s: no cgroup directory is named by this id (6 digits or more), and no log of Kubernetes by this name",
+		msg__error("no container %s: no cgroup directory is named by this id (6 digits or more), and "
+			   "no log of Kubernetes by this name",
 			   id_or_name);
 	return code;
 }
@@ -237,7 +241,8 @@ int cgroup__of_pod(const char *namespace_slash_name, uint64_t *id, char **path)
 		msg__error("--pod %s: NAMESPACE/NAME is expected", namespace_slash_name);
 		return EXIT_USAGE;
 	}
-	snprintf(glob, sizeof(glob), "%s_%.*s_*-*.log", slash + 1, (int)(slash - namespace_slash_name), namespace_slash_name);
+	snprintf(glob, sizeof(glob), "%s_%.*s_*-*.log", slash + 1, (int)(slash - namespace_slash_name),
+		 namespace_slash_name);
 	if (!id_of_log(glob, container, sizeof(container)))
 		code = resolve_search(names_container, container, id, path);
 	if (!code) {
@@ -250,6 +255,7 @@ int cgroup__of_pod(const char *namespace_slash_name, uint64_t *id, char **path)
 		}
 	}
 	if (code == EXIT_NO_TARGET)
-		msg__error("no pod %s on this node (no container of it in /var/log/containers)", namespace_slash_name);
+		msg__error("no pod %s on this node (no container of it in /var/log/containers)",
+			   namespace_slash_name);
 	return code;
 }

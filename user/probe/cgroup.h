@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Control groups of the version 2 hierarchy, by path, id, container or pod. An id is the directory's inode number. */
+/* Control groups of the version 2 hierarchy, by path, id, container or pod. An id is the directory's inode
+ * number. */
 #ifndef SONDE_PROBE_CGROUP_H
 #define SONDE_PROBE_CGROUP_H
 

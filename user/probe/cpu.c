@@ -26,7 +26,8 @@ static const struct metric metric_cpu_samples = {
 static const struct metric *const metrics[] = {&metric_cpu_samples, NULL};
 
 static const struct hook hooks[] = {
-	{"perf_event", "cycles, cpu-clock", "everything; cpu-clock instead of cycles: code with interrupts off is seen late"},
+	{"perf_event", "cycles, cpu-clock",
+	 "everything; cpu-clock instead of cycles: code with interrupts off is seen late"},
 	{"sched_process_exec", "tp_btf, raw_tp", "COMMAND"},
 	{"task_newtask", "tp_btf, raw_tp", "children (--follow, COMMAND)"},
 	{NULL},
@@ -182,7 +183,8 @@ static int cpu__choose_clock(struct cpu *c, int cpu)
 static void explain(int err, uint64_t hz)
 {
 	if (err == -EACCES || err == -EPERM)
-		msg__error("perf_event_open is not permitted: needs CAP_PERFMON, or CAP_SYS_ADMIN where kernel.perf_event_paranoid is 3 or more");
+		msg__error("perf_event_open is not permitted: needs CAP_PERFMON, or CAP_SYS_ADMIN where "
+			   "kernel.perf_event_paranoid is 3 or more");
 	else if (err == -EINVAL)
 		msg__error("perf_event_open refuses %llu Hz: kernel.perf_event_max_sample_rate limits it",
 			   (unsigned long long)hz);
@@ -190,7 +192,8 @@ static void explain(int err, uint64_t hz)
 		msg__error("perf_event_open: %s (see `sonde check`)", strerror(-err));
 }
 
-/* Opens events on CPUs that are online and have none; drops those of CPUs that went away: they are dead for ever. */
+/* Opens events on CPUs that are online and have none; drops those of CPUs that went away: they are dead for
+ * ever. */
 static int cpu__follow_hotplug(struct cpu *c)
 {
 	int err = read_online(c->online, c->cpus);
@@ -223,7 +226,8 @@ static int cpu__attach(struct probe *probe)
 	if (!err && marked && c->unit.loader->target->filter.follow)
 		err = unit__attach(&c->unit, "on_newtask");
 	if (err)
-		msg__error("cannot attach to processes' exec and fork: %s (see `sonde check`)", strerror(-err));
+		msg__error("cannot attach to processes' exec and fork: %s (see `sonde check`)",
+			   strerror(-err));
 	return err;
 }
 
@@ -262,7 +266,8 @@ static int by_count(const void *a, const void *b)
 	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
 }
 
-static int emit(struct cpu *c, const struct cell_row *row, struct point_stream *out, struct drain *d, uint64_t *samples)
+static int emit(struct cpu *c, const struct cell_row *row, struct point_stream *out, struct drain *d,
+		uint64_t *samples)
 {
 	struct point p = {.metric = &metric_cpu_samples};
 	struct stack_view view;
@@ -296,8 +301,8 @@ static int cpu__drain(struct probe *probe, struct point_stream *out, struct drai
 		buf__printf(&d->headline, "%.2f CPUs, ",
 			    samples / ((d->to_ns - d->from_ns) / 1e9 * c->options.frequency_hz));
 		units__count(&d->headline, samples);
-		buf__printf(&d->headline, " samples at %llu Hz (%s)", (unsigned long long)c->options.frequency_hz,
-			    c->clock->name);
+		buf__printf(&d->headline, " samples at %llu Hz (%s)",
+			    (unsigned long long)c->options.frequency_hz, c->clock->name);
 	}
 	return err;
 }

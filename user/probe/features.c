@@ -10,7 +10,8 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-/* Arguments of a raw tracepoint: its btf_trace_NAME typedef points to a prototype with one more, the probe's data. */
+/* Arguments of a raw tracepoint: its btf_trace_NAME typedef points to a prototype with one more, the probe's
+ * data. */
 static int tracepoint_arguments(const struct btf *btf, const char *typedef_name)
 {
 	int id = btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF);

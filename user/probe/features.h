@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this kernel's type information says it has, for people and for hints. Probes do not ask: they try to load with
- * everything, then with less (user/probe/unit.c), because being listed is not the same as being allowed.
+ * What this kernel's type information says it has, for people and for hints. Probes do not ask: they try to
+ * load with everything, then with less (user/probe/unit.c), because being listed is not the same as being
+ * allowed.
  */
 #ifndef SONDE_PROBE_FEATURES_H
 #define SONDE_PROBE_FEATURES_H
@@ -13,7 +14,8 @@ struct features {
 	bool switch_state;   /* sched_switch has a fourth argument */
 	bool rdonly_cast;    /* the kfunc is there (whether a program may call it, its load tells) */
 	bool rcu_lock;	     /* likewise */
-	bool copy_user_task; /* bpf_copy_from_user_task(): sleepable iterators can read another task's memory */
+	bool copy_user_task; /* bpf_copy_from_user_task(): sleepable iterators can read another task's memory
+			      */
 	bool task_storage;   /* the map type can be created */
 	int cpus;	     /* possible ones */
 };

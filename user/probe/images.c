@@ -4,9 +4,9 @@
 
 #include "probe/loader.h"
 
-#define IMAGE(name)                                                                                                    \
-	__asm__(".pushsection .rodata\n.balign 8\nimage_" #name ":\n.incbin \"" SONDE_BUILD "/bpf/" #name              \
-		".bpf.o\"\nimage_" #name "_end:\n.byte 0\n.popsection\n");                                             \
+#define IMAGE(name)                                                                                       \
+	__asm__(".pushsection .rodata\n.balign 8\nimage_" #name ":\n.incbin \"" SONDE_BUILD "/bpf/" #name \
+		".bpf.o\"\nimage_" #name "_end:\n.byte 0\n.popsection\n");                                \
 	extern const char image_##name[], image_##name##_end[];
 
 IMAGE(sched)
@@ -15,13 +15,11 @@ IMAGE(cpu)
 IMAGE(cpu_raw)
 IMAGE(try)
 
-#define ROW(name, raw) {#name, image_##name, image_##name##_end, raw}
+#define ROW(name, raw)                                       \
+	{                                                    \
+#name, image_##name, image_##name##_end, raw \
+	}
 
 const struct loader_image loader__images[] = {
-	ROW(sched, false),
-	ROW(sched_raw, true),
-	ROW(cpu, false),
-	ROW(cpu_raw, true),
-	ROW(try, false),
-	{NULL},
+	ROW(sched, false), ROW(sched_raw, true), ROW(cpu, false), ROW(cpu_raw, true), ROW(try, false), {NULL},
 };

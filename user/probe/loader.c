@@ -16,6 +16,10 @@
 
 #include "base/msg.h"
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
 #define RING_BYTES   (1u << 20)
 #define KNOWN_STACKS 16
 
@@ -47,12 +51,22 @@ static int loader__create_maps(struct loader *l)
 static int loader__explain(int err)
 {
 	if (err == -EPERM || err == -EACCES)
-		msg__error("BPF is not permitted here: run as root, or with CAP_BPF and CAP_PERFMON (see `sonde check`)");
+		msg__error("BPF is not permitted here: run as root, or with CAP_BPF and CAP_PERFMON (see "
+			   "`sonde check`)");
 	else if (err == -ENOMEM)
 		msg__error("no memory for BPF maps: the memory limit of this cgroup counts them");
 	else
 		msg__error("cannot create BPF maps: %s (see `sonde check`)", strerror(-err));
 	return err;
+}
+
+static bool has_thread_pidfds(void)
+{
+	int fd = syscall(SYS_pidfd_open, getpid(), PIDFD_THREAD);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 static int has_type_information(void)
@@ -85,16 +99,21 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 {
 	int err;
 
-	*l = (struct loader){.target = target, .options = *options, .on_record = on_record, .context = context};
+	*l = (struct loader){
+		.target = target, .options = *options, .on_record = on_record, .context = context};
 	l->ring_fd = l->known_stacks_fd = l->marks_fd = l->raw_marks_fd = -1;
 	libbpf_set_print(options->verbose ? print_all : print_nothing);
 	if (getrandom(&l->salt, sizeof(l->salt), GRND_NONBLOCK) != sizeof(l->salt))
 		l->salt = (uintptr_t)l ^ (uint64_t)getpid() << 32;
 	find_pid_namespace(l->pid_namespace);
+	/* Where threads have no pidfds they can be marked by number only, as the raw variant does. */
+	if (target->filter.conditions & TARGET_THREADS)
+		l->options.force_raw |= !has_thread_pidfds();
 	l->cpus = libbpf_num_possible_cpus();
 	err = l->cpus < 0 ? l->cpus : has_type_information();
 	if (err) {
-		msg__error("this kernel has no type information: /sys/kernel/btf/vmlinux: %s (CONFIG_DEBUG_INFO_BTF is needed)",
+		msg__error("this kernel has no type information: /sys/kernel/btf/vmlinux: %s "
+			   "(CONFIG_DEBUG_INFO_BTF is needed)",
 			   strerror(-err));
 		return -EOPNOTSUPP;
 	}
@@ -162,7 +181,9 @@ static int start_boot_ns(pid_t pid, uint64_t *ns)
 	close(fd);
 	line[n > 0 ? n : 0] = 0;
 	p = strrchr(line, ')');
-	if (!p || sscanf(p + 2, "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &ticks) != 1)
+	if (!p ||
+	    sscanf(p + 2, "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+		   &ticks) != 1)
 		return -ESRCH;
 	*ns = ticks * (1000000000ULL / sysconf(_SC_CLK_TCK));
 	return 0;
@@ -179,21 +200,23 @@ static int loader__mark_raw(struct loader *l, pid_t pid, uint32_t value)
 	return err;
 }
 
-#ifndef PIDFD_THREAD
-#define PIDFD_THREAD O_EXCL
-#endif
+int loader__pidfd(pid_t pid, bool thread)
+{
+	int fd = syscall(SYS_pidfd_open, pid, thread ? PIDFD_THREAD : 0);
 
-/* Task storage is keyed by pidfds; that of a thread which is no leader needs PIDFD_THREAD (64bef697d33b, 6.9). */
+	if (fd < 0 && thread && errno == EINVAL) /* good enough for a thread that leads its process */
+		fd = syscall(SYS_pidfd_open, pid, 0);
+	return fd;
+}
+
+/* Task storage is keyed by pidfds. */
 static int loader__mark_task(struct loader *l, pid_t pid, uint32_t value)
 {
 	bool threads = l->target->filter.conditions & TARGET_THREADS;
-	int fd = syscall(SYS_pidfd_open, pid, threads && value != MARK_NEVER ? PIDFD_THREAD : 0);
-	int err = 0;
+	int fd = loader__pidfd(pid, threads && value != MARK_NEVER), err = 0;
 
-	if (fd < 0 && errno == EINVAL)
-		fd = syscall(SYS_pidfd_open, pid, 0);
 	if (fd < 0)
-		return errno == EINVAL ? -EOPNOTSUPP : -errno;
+		return -errno;
 	if (bpf_map_update_elem(l->marks_fd, &fd, &value, BPF_ANY))
 		err = -errno;
 	close(fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loader: opens BPF objects, shares the maps that all probes of a session have in common, tries alternatives in
- * order, and keeps what has to be closed. The only door to libbpf besides the probes.
+ * The loader: opens BPF objects, shares the maps that all probes of a session have in common, tries
+ * alternatives in order, and keeps what has to be closed. The only door to libbpf besides the probes.
  */
 #ifndef SONDE_PROBE_LOADER_H
 #define SONDE_PROBE_LOADER_H
@@ -19,11 +19,11 @@ struct bpf_program;
 struct ring_buffer;
 
 struct loader_options {
-	uint64_t ring_bytes;	/* power of two; 0: the default */
-	unsigned stacks;	/* distinct stacks that the kernel remembers; 0: a token number */
+	uint64_t ring_bytes; /* power of two; 0: the default */
+	unsigned stacks;     /* distinct stacks that the kernel remembers; 0: a token number */
 	bool kernel_only, user_only, per_thread_stacks;
-	bool verbose;		/* libbpf's words on stderr */
-	bool force_raw;		/* take the raw tracepoint alternative (tests) */
+	bool verbose;	/* libbpf's words on stderr */
+	bool force_raw; /* take the raw tracepoint alternative (tests) */
 };
 
 /* One compiled object, in the binary. */
@@ -54,10 +54,14 @@ void loader__close(struct loader *l);
 /* Hands over the records that are in the ring. Number of records or -errno. */
 int loader__drain(struct loader *l);
 int loader__ring_epoll_fd(struct loader *l);
+/* A pidfd of a process, or of a thread; -1 and errno EINVAL: this kernel has none of threads (before
+ * 64bef697d33b, 6.9). */
+int loader__pidfd(pid_t pid, bool thread);
 /* Marks a process (or thread) of sonde's PID namespace: MARK_ of abi.h. 0, -ESRCH or -errno. */
 int loader__mark(struct loader *l, pid_t pid, uint32_t value);
 
-/* Run-time statistics of BPF programs, for the whole machine: on while the descriptor is open. -errno if refused. */
+/* Run-time statistics of BPF programs, for the whole machine: on while the descriptor is open. -errno if
+ * refused. */
 int loader__statistics(void);
 
 /* An attached object. */
@@ -70,21 +74,23 @@ struct unit {
 	struct control *control; /* .bss, shared with the kernel */
 	size_t control_size;
 	int cells[2], cells_outer, cells_active;
-	char why_not[256];   /* why better alternatives were not taken */
+	char why_not[256]; /* why better alternatives were not taken */
 };
 
 /*
- * Opens image `name`, else its raw alternative; `prepare` sets read-only data and which programs load, and may be called
- * several times with attempt = 0, 1, ... (fewer optional features each time). 0 or -errno; `u->why_not` then says why.
+ * Opens image `name`, else its raw alternative; `prepare` sets read-only data and which programs load, and
+ * may be called several times with attempt = 0, 1, ... (fewer optional features each time). 0 or -errno;
+ * `u->why_not` then says why.
  */
 int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 	       int (*prepare)(void *context, struct unit *u, int attempt), void *context);
-/* Copies `size` bytes over the read-only variable `name`. -ENOENT: no such variable; -EINVAL: another size. */
+/* Copies `size` bytes over the read-only variable `name`. -ENOENT: no such variable; -EINVAL: another size.
+ */
 int unit__set(struct unit *u, const char *variable, const void *value, size_t size);
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
-int unit__attach(struct unit *u, const char *program); /* tracing programs: 0 or -errno */
-int unit__keep(struct unit *u, struct bpf_link *link); /* takes ownership */
+int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */
+int unit__keep(struct unit *u, struct bpf_link *link);		     /* takes ownership */
 int unit__program_fd(const struct unit *u, const char *program);
 int unit__map_fd(const struct unit *u, const char *map);
 

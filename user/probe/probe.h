@@ -34,9 +34,9 @@ struct drain {
 
 /* One way to hook into the kernel, for `sonde check` and --dry-run. */
 struct hook {
-	const char *what;	 /* "sched_switch" */
-	const char *alternatives;/* "tp_btf, raw_tp" in the order they are tried */
-	const char *without;	 /* what is lost if none works */
+	const char *what;	  /* "sched_switch" */
+	const char *alternatives; /* "tp_btf, raw_tp" in the order they are tried */
+	const char *without;	  /* what is lost if none works */
 };
 
 struct probe {
@@ -48,18 +48,21 @@ struct probe_type {
 	const char *name, *summary;
 	const struct metric *const *metrics; /* NULL-terminated */
 	const struct hook *hooks;	     /* ends with a NULL what */
-	/* Loads, attaches nothing. NULL and errno after one line on stderr; `why` (may be NULL) gets the reason instead. */
+	/* Loads, attaches nothing. NULL and errno after one line on stderr; `why` (may be NULL) gets the
+	 * reason instead. */
 	struct probe *(*open)(struct probe_context *, const void *options);
-	int (*attach)(struct probe *);			       /* 0 or -errno after one line */
-	int (*begin)(struct probe *, uint64_t start_ns);       /* accounts start here: once, after attach */
-	void (*cut)(struct probe *, uint64_t at_ns, bool last);/* announces an interval's end a little ahead */
-	void (*detach)(struct probe *);			       /* before the last drain, so that nothing is in flight */
-	int (*sweep)(struct probe *, uint64_t now_ns);	       /* membership changed; may be NULL */
-	int (*record)(struct probe *, const void *record, size_t size); /* a ring-buffer record; 1: not mine */
+	int (*attach)(struct probe *);			 /* 0 or -errno after one line */
+	int (*begin)(struct probe *, uint64_t start_ns); /* accounts start here: once, after attach */
+	void (*cut)(struct probe *, uint64_t at_ns,
+		    bool last);		/* announces an interval's end a little ahead */
+	void (*detach)(struct probe *); /* before the last drain, so that nothing is in flight */
+	int (*sweep)(struct probe *, uint64_t now_ns); /* membership changed; may be NULL */
+	int (*record)(struct probe *, const void *record,
+		      size_t size); /* a ring-buffer record; 1: not mine */
 	int (*drain)(struct probe *, struct point_stream *, struct drain *);
-	void (*tick)(struct probe *);			       /* once a second; may be NULL */
-	const struct unit *(*unit)(const struct probe *);      /* its object: losses, cost, memory */
-	uint64_t (*runs)(const struct loss *);		       /* program runs so far, from the loss account */
+	void (*tick)(struct probe *);			  /* once a second; may be NULL */
+	const struct unit *(*unit)(const struct probe *); /* its object: losses, cost, memory */
+	uint64_t (*runs)(const struct loss *);		  /* program runs so far, from the loss account */
 	void (*close)(struct probe *);
 };
 
@@ -74,16 +77,16 @@ struct sched_options {
 	bool runq, offcpu, wall; /* which views are wanted */
 	bool waker, reason;
 	enum runq_key runq_key;
-	uint64_t min_ns;	 /* shorter blocks are not reported */
-	uint64_t long_wait_ns;	 /* run-queue waits of which "who ran instead" is asked */
-	bool sample;		 /* importance sampling */
+	uint64_t min_ns;       /* shorter blocks are not reported */
+	uint64_t long_wait_ns; /* run-queue waits of which "who ran instead" is asked */
+	bool sample;	       /* importance sampling */
 	uint64_t sample_ns;
 	unsigned weight_cap;
 };
 
 /* Sample for `view`, with completeness added to the drain's coverage by `weight`. */
-void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view, struct drain *d,
-			uint64_t weight);
+void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view,
+			struct drain *d, uint64_t weight);
 /* The view of a stack, or a one-frame view that says why there is none. False: its frames were lost. */
 bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view);
 

@@ -18,8 +18,8 @@ bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *
 	return !hash;
 }
 
-void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view, struct drain *d,
-			uint64_t weight)
+void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view,
+			struct drain *d, uint64_t weight)
 {
 	*who = view->who;
 	sample->frames = view->frames;

@@ -29,7 +29,8 @@ static const struct hook hooks[] = {
 	{"sched_process_exec", "tp_btf, raw_tp", "targets by name after exec"},
 	{"task_rename", "tp_btf, raw_tp", "targets by name after a rename"},
 	{"cgroup_attach_task", "tp_btf, raw_tp", "threads moved into the cgroup"},
-	{"iter/task", "sleepable, plain", "threads that never switch; plain: user stacks of waits open at the start"},
+	{"iter/task", "sleepable, plain",
+	 "threads that never switch; plain: user stacks of waits open at the start"},
 	{NULL},
 };
 
@@ -66,9 +67,11 @@ static bool by_cgroup(const struct sched *s)
 }
 
 static const struct sched_program programs[] = {
-	{"on_newtask", always},	     {"on_exec", always},	 {"on_rename", by_comm}, {"on_cgroup_attach", by_cgroup},
-	{"on_wakeup_new", always},   {"on_wakeup", always},	 {"on_waking", wants_waker},
-	{"on_waking_plain", wants_plain_waker}, {"on_switch", always},
+	{"on_newtask", always},	    {"on_exec", always},
+	{"on_rename", by_comm},	    {"on_cgroup_attach", by_cgroup},
+	{"on_wakeup_new", always},  {"on_wakeup", always},
+	{"on_waking", wants_waker}, {"on_waking_plain", wants_plain_waker},
+	{"on_switch", always},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
@@ -96,8 +99,8 @@ static int sched__size_cells(struct sched *s, struct unit *u)
 	return err ? err : unit__resize(u, "cells_b", cells);
 }
 
-/* Raw tracepoints notice only when they are attached that an argument is missing, and 5.10 warns of what it cannot load:
- * there, its type information is believed. */
+/* Raw tracepoints notice only when they are attached that an argument is missing, and 5.10 warns of what it
+ * cannot load: there, its type information is believed. */
 static bool attempt_fits(const struct attempt *with)
 {
 	struct features f;
@@ -204,7 +207,8 @@ static int sched__attach(struct probe *probe)
 			continue;
 		err = unit__attach(&s->unit, programs[i].name);
 		if (err)
-			msg__error("cannot attach %s: %s (see `sonde check`)", programs[i].name, strerror(-err));
+			msg__error("cannot attach %s: %s (see `sonde check`)", programs[i].name,
+				   strerror(-err));
 	}
 	return err;
 }
@@ -325,7 +329,8 @@ static void sched__close(struct probe *probe)
 
 const struct probe_type probe_sched = {
 	.name = "sched",
-	.summary = "run-queue latency, blocked time by stack, and every nanosecond of every thread in one state",
+	.summary =
+		"run-queue latency, blocked time by stack, and every nanosecond of every thread in one state",
 	.metrics = metrics,
 	.hooks = hooks,
 	.open = sched__open,

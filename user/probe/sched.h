@@ -47,10 +47,13 @@ int sched__account(struct sched *s, const struct thread_record *r);
 int sched__emit_states(struct sched *s, struct point_stream *out, struct drain *d);
 void sched__end_interval(struct sched *s);
 
-/* sched_blocks.c: `rows` are the cells of the interval, room for one more per thread behind them is made inside. */
-int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d);
+/* sched_blocks.c: `rows` are the cells of the interval, room for one more per thread behind them is made
+ * inside. */
+int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
+		       struct drain *d);
 
 /* sched_runq.c */
-int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d);
+int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
+		     struct drain *d);
 
 #endif

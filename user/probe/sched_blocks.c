@@ -25,7 +25,8 @@ struct group {
 
 static int by_group(const void *a, const void *b)
 {
-	const struct cell_key *x = &((const struct cell_row *)a)->key, *y = &((const struct cell_row *)b)->key;
+	const struct cell_key *x = &((const struct cell_row *)a)->key,
+			      *y = &((const struct cell_row *)b)->key;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
@@ -51,7 +52,8 @@ static bool same_group(const struct cell_row *a, const struct cell_row *b)
 }
 
 /* A wait that is open at the cut, as a row: its time in this interval, no completed wait. */
-static bool open_wait(const struct sched *s, const struct thread_seen *t, const struct drain *d, struct cell_row *row)
+static bool open_wait(const struct sched *s, const struct thread_seen *t, const struct drain *d,
+		      struct cell_row *row)
 {
 	unsigned state = t->open & OPEN_STATE;
 	uint64_t since = t->open >> OPEN_SHIFT, from = since > d->from_ns ? since : d->from_ns;
@@ -69,8 +71,8 @@ static bool open_wait(const struct sched *s, const struct thread_seen *t, const 
 }
 
 /* All rows of kind CELL_BLOCK, open waits behind them; caller frees. */
-static struct cell_row *gather(struct sched *s, const struct cell_row *rows, size_t count, const struct drain *d,
-			       size_t *total)
+static struct cell_row *gather(struct sched *s, const struct cell_row *rows, size_t count,
+			       const struct drain *d, size_t *total)
 {
 	struct cell_row *all = malloc((count + s->threads.count + 1) * sizeof(*all));
 	const void *key;
@@ -160,9 +162,9 @@ static int emit_point(struct sched *s, struct point_stream *out, struct point *p
 static bool is_interrupt_entry(const char *name)
 {
 	static const char *const entries[] = {
-		"asm_sysvec_", "asm_common_interrupt", "asm_exc_nmi",  "common_interrupt", "ret_from_intr",
-		"el1h_64_irq", "el0t_64_irq",	       "el1_irq",      "el0_irq",	   "handle_softirqs",
-		"__do_softirq", "__softirqentry_text_start",
+		"asm_sysvec_",	 "asm_common_interrupt", "asm_exc_nmi",	 "common_interrupt",
+		"ret_from_intr", "el1h_64_irq",		 "el0t_64_irq",	 "el1_irq",
+		"el0_irq",	 "handle_softirqs",	 "__do_softirq", "__softirqentry_text_start",
 	};
 
 	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
@@ -242,7 +244,8 @@ static void headline(struct sched *s, const struct totals *sum, struct drain *d)
 		buf__puts(&d->headline, ", estimated from samples");
 }
 
-int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d)
+int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
+		       struct drain *d)
 {
 	struct totals sum = {0};
 	struct group *groups = NULL;

@@ -84,7 +84,8 @@ static int emit_all(struct sched *s, struct point_stream *out, struct drain *d)
 
 static int by_key(const void *a, const void *b)
 {
-	const struct cell_key *x = &((const struct cell_row *)a)->key, *y = &((const struct cell_row *)b)->key;
+	const struct cell_key *x = &((const struct cell_row *)a)->key,
+			      *y = &((const struct cell_row *)b)->key;
 
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
@@ -155,7 +156,8 @@ static int emit_key(struct sched *s, const struct cell_row *rows, size_t count, 
 	return err;
 }
 
-int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out, struct drain *d)
+int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
+		     struct drain *d)
 {
 	int err = emit_all(s, out, d);
 

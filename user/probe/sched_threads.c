@@ -10,14 +10,16 @@
 const struct metric metric_thread_time = {
 	.name = "sonde_thread_time",
 	.unit = "ns",
-	.help = "Time of a thread by state; the states sum to the elapsed time. user and sys split exact CPU time by the "
+	.help = "Time of a thread by state; the states sum to the elapsed time. user and sys split exact CPU "
+		"time by the "
 		"kernel's tick counts: an estimate.",
 	.kind = POINT_COUNTER,
 	.shape = SHAPE_STATES,
 	.labels = {"state", "letter"},
 };
 
-/* A thread watched this soon after its birth was watched from its birth on: all of its CPU time is ours to tell. */
+/* A thread watched this soon after its birth was watched from its birth on: all of its CPU time is ours to
+ * tell. */
 #define NEWBORN_NS 20000000
 
 /* A thread that has ended has no numbers in PID namespaces any more: those of its last sweep stand. */
@@ -89,10 +91,12 @@ int sched__account(struct sched *s, const struct thread_record *r)
 	return 0;
 }
 
-static int emit_state(struct point_stream *out, const struct thread_seen *t, const char *word, char letter, uint64_t ns)
+static int emit_state(struct point_stream *out, const struct thread_seen *t, const char *word, char letter,
+		      uint64_t ns)
 {
 	char letters[2] = {letter, 0};
-	struct point p = {.metric = &metric_thread_time, .who = t->who, .label = {word, letters}, .counter = ns};
+	struct point p = {
+		.metric = &metric_thread_time, .who = t->who, .label = {word, letters}, .counter = ns};
 
 	return ns ? out->emit(out, &p) : 0;
 }
@@ -183,7 +187,8 @@ void sched__end_interval(struct sched *s)
 	}
 	do {
 		for (i = count = 0; count < 256 && table__next(&s->threads, &i, &key, &value);)
-			if (((struct thread_seen *)value)->end_ns && ((struct thread_seen *)value)->end_ns <= s->cut_ns)
+			if (((struct thread_seen *)value)->end_ns &&
+			    ((struct thread_seen *)value)->end_ns <= s->cut_ns)
 				gone[count++] = *(const struct thread_key *)key;
 		for (size_t j = 0; j < count; j++)
 			table__remove(&s->threads, &gone[j]);

@@ -11,7 +11,8 @@
 
 struct target {
 	struct target_filter filter;
-	pid_t *pids; /* to be marked: processes, or threads with TARGET_THREADS; numbers of sonde's own PID namespace */
+	pid_t *pids; /* to be marked: processes, or threads with TARGET_THREADS; numbers of sonde's own PID
+			namespace */
 	size_t count;
 	pid_t never; /* sonde itself; 0: not excluded */
 };

@@ -120,7 +120,8 @@ static int unit__try(struct unit *u, const struct loader_image *image, int attem
 	int err;
 
 	u->image = image;
-	u->object = bpf_object__open_mem(image->bytes, (const char *)image->end - (const char *)image->bytes, &opts);
+	u->object = bpf_object__open_mem(image->bytes, (const char *)image->end - (const char *)image->bytes,
+					 &opts);
 	if (!u->object)
 		return -errno;
 	unit__set_common(u);
@@ -208,8 +209,8 @@ int unit__map_fd(const struct unit *u, const char *map)
 }
 
 /* Sums the CPUs' parts of `batch` entries and appends them to the rows. */
-static void cells__append(struct cell_row *rows, const struct cell_key *keys, const struct cell *values, unsigned batch,
-			  int cpus)
+static void cells__append(struct cell_row *rows, const struct cell_key *keys, const struct cell *values,
+			  unsigned batch, int cpus)
 {
 	memset(rows, 0, batch * sizeof(*rows));
 	for (unsigned i = 0; i < batch; i++) {
@@ -223,7 +224,8 @@ static void cells__append(struct cell_row *rows, const struct cell_key *keys, co
 
 #define CELL_BATCH 1024
 
-/* Empties one map of cells in batches. A batch that does not hold a whole hash bucket is answered by ENOSPC: larger ones then. */
+/* Empties one map of cells in batches. A batch that does not hold a whole hash bucket is answered by ENOSPC:
+ * larger ones then. */
 static int cells__take(int fd, int cpus, struct cell_row **rows, size_t *count)
 {
 	unsigned capacity = CELL_BATCH, got;
@@ -246,7 +248,8 @@ static int cells__take(int fd, int cpus, struct cell_row **rows, size_t *count)
 			break;
 		}
 		got = capacity;
-		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &cursor, &cursor, keys, values, &got, NULL);
+		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &cursor, &cursor, keys, values, &got,
+						      NULL);
 		if (err == -ENOSPC && !got) {
 			capacity *= 2;
 			err = 0;
@@ -296,7 +299,8 @@ void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs)
 {
 	struct bpf_program *p;
 
-	bpf_object__for_each_program(p, u->object) {
+	bpf_object__for_each_program(p, u->object)
+	{
 		struct bpf_prog_info info = {};
 		uint32_t size = sizeof(info);
 		int fd = bpf_program__fd(p);
@@ -313,7 +317,8 @@ uint64_t unit__map_bytes(const struct unit *u)
 	struct bpf_map *map;
 	uint64_t total = 0;
 
-	bpf_object__for_each_map(map, u->object) {
+	bpf_object__for_each_map(map, u->object)
+	{
 		uint64_t value = (bpf_map__value_size(map) + 7) & ~7u, entries = bpf_map__max_entries(map);
 		enum bpf_map_type type = bpf_map__type(map);
 
@@ -322,7 +327,8 @@ uint64_t unit__map_bytes(const struct unit *u)
 		if (type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH)
 			value *= u->loader->cpus;
 		if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
-			value += bpf_map__key_size(map) + 48; /* the kernel's struct htab_elem and its bucket */
+			value += bpf_map__key_size(map) +
+				 48; /* the kernel's struct htab_elem and its bucket */
 		if (type == BPF_MAP_TYPE_RINGBUF)
 			value = 1;
 		total += value * entries;

@@ -8,7 +8,10 @@ static const struct {
 	uint16_t number;
 	uint8_t class;
 } waits[] = {
-#define W(name, class) {SYS_##name, WAIT_##class}
+#define W(name, class)                   \
+	{                                \
+		SYS_##name, WAIT_##class \
+	}
 	W(nanosleep, SLEEP),
 	W(clock_nanosleep, SLEEP),
 	W(rt_sigtimedwait, SLEEP),
@@ -17,7 +20,8 @@ static const struct {
 #ifdef SYS_futex_waitv
 	W(futex_waitv, LOCK),
 #endif
-	{454, WAIT_LOCK}, /* futex_wake, futex_wait, futex_requeue: one number on all architectures, since 6.7 */
+	{454,
+	 WAIT_LOCK}, /* futex_wake, futex_wait, futex_requeue: one number on all architectures, since 6.7 */
 	{455, WAIT_LOCK},
 	{456, WAIT_LOCK},
 	W(flock, LOCK),
@@ -80,7 +84,8 @@ static const struct {
 	W(io_uring_enter, IO_URING),
 	W(io_getevents, DISK),
 	W(ptrace, CHILD),
-	W(restart_syscall, SLEEP), /* what is restarted after a stop is a sleep, a futex or a poll; most often a sleep */
+	W(restart_syscall,
+	  SLEEP), /* what is restarted after a stop is a sleep, a futex or a poll; most often a sleep */
 #ifdef SYS_open
 	W(pause, SLEEP),
 	W(poll, POLL),

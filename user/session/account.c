@@ -72,11 +72,10 @@ void account__tick(struct account_book *a, uint64_t now_ns)
 }
 
 /* BPF time = runs, which the loss account knows, times what a run cost while statistics were on. */
-static double bpf_ns(const struct account_book *a, struct probe *const *probes, uint64_t runs)
+static double bpf_ns(struct probe *const *probes, uint64_t runs)
 {
 	uint64_t run_ns = 0, measured = 0;
 
-	(void)a;
 	for (; *probes; probes++)
 		unit__cost((*probes)->type->unit(*probes), &run_ns, &measured);
 	return measured ? (double)run_ns / measured * runs : 0;
@@ -111,11 +110,24 @@ static bool close_part(struct account_book *a, const struct loss *now, int part,
 	return came > became ? came - became <= in_flight : became - came <= in_flight;
 }
 
+double account__cost(const struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct loss now;
+	uint64_t runs;
+
+	sum_losses(probes, &now);
+	runs = sum_runs(probes, &now) - sum_runs(probes, &a->base);
+	if (!elapsed_ns || cpus < 1)
+		return 0;
+	return (own_cpu_ns() - a->base_cpu_ns + bpf_ns(probes, runs)) / ((double)elapsed_ns * cpus);
+}
+
 void account__close(struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns, bool still)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct loss now, delta;
-	uint64_t cpu = own_cpu_ns();
+	double cost = account__cost(a, probes, elapsed_ns);
+	struct loss now;
 
 	sum_losses(probes, &now);
 	a->row_count = 0;
@@ -123,17 +135,13 @@ void account__close(struct account_book *a, struct probe *const *probes, uint64_
 	a->accounted = true;
 	for (int part = 0; part < PART_COUNT; part++)
 		a->accounted &= close_part(a, &now, part, still ? 0 : cpus);
-	for (int part = 0; part < PART_COUNT; part++)
-		for (int o = 0; o < OUTCOME_COUNT; o++)
-			delta.count[part][o] = now.count[part][o] - a->base.count[part][o];
-	a->own_cost = elapsed_ns ? (cpu - a->base_cpu_ns + bpf_ns(a, probes, sum_runs(probes, &delta))) /
-					   ((double)elapsed_ns * (cpus > 0 ? cpus : 1))
-				 : 0;
+	a->own_cost = cost;
 	a->base = now;
-	a->base_cpu_ns = cpu;
+	a->base_cpu_ns = own_cpu_ns();
 }
 
-void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events, uint64_t *lost)
+void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events,
+		   uint64_t *lost)
 {
 	struct loss now;
 
@@ -144,7 +152,8 @@ void account__peek(const struct account_book *a, struct probe *const *probes, ui
 			uint64_t count = now.count[part][o] - a->base.count[part][o];
 
 			*lost += outcomes[o].is_drop ? count : 0;
-			if (o == OUTCOME_AGGREGATED && (part == PART_CPU || part == PART_RUNQ || part == PART_OFFCPU))
+			if (o == OUTCOME_AGGREGATED &&
+			    (part == PART_CPU || part == PART_RUNQ || part == PART_OFFCPU))
 				*events += count;
 		}
 }

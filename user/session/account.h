@@ -14,8 +14,8 @@
 struct account_book {
 	struct loss base; /* as of the last interval's end */
 	uint64_t base_cpu_ns, base_runs[8];
-	uint64_t run_ns, runs;	     /* sum of the statistics windows, over all programs */
-	int statistics_fd;	     /* -1: closed */
+	uint64_t run_ns, runs; /* sum of the statistics windows, over all programs */
+	int statistics_fd;     /* -1: closed */
 	uint64_t window_from_ns, next_window_ns;
 	/* of the interval that account__close was asked for last */
 	struct loss_row rows[LOSS_ROWS];
@@ -26,12 +26,16 @@ struct account_book {
 };
 
 void account__begin(struct account_book *a, struct probe *const *probes, uint64_t now_ns);
-/* Opens and closes the kernel's statistics for a moment now and then: they cost every BPF program 70 to 90 ns a run. */
+/* Opens and closes the kernel's statistics for a moment now and then: they cost every BPF program 70 to 90 ns
+ * a run. */
 void account__tick(struct account_book *a, uint64_t now_ns);
 /* `still`: nothing runs any more, so the laws must hold exactly; else events in flight are allowed for. */
 void account__close(struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns, bool still);
+/* sonde's share of the machine's CPU time since the interval's start. */
+double account__cost(const struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns);
 /* Since the interval's start: for the progress line. */
-void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events, uint64_t *lost);
+void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events,
+		   uint64_t *lost);
 void account__free(struct account_book *a);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* COMMAND: started by sonde, held before its exec until everything is attached, so that its first instruction is seen. */
+/* COMMAND: started by sonde, held before its exec until everything is attached, so that its first instruction
+ * is seen. */
 #ifndef SONDE_SESSION_CHILD_H
 #define SONDE_SESSION_CHILD_H
 

@@ -22,9 +22,11 @@ void session__show_progress(struct session *s)
 	units__count(&line, events);
 	buf__puts(&line, " events, ");
 	units__count(&line, lost);
-	buf__puts(&line, " lost");
+	buf__printf(&line, " lost, own cost %.1f %%",
+		    100 * account__cost(&s->book, s->probes, now - s->interval_start_ns));
 	if (s->plan->options->duration_ns)
-		buf__printf(&line, ", %.0f s to go", (s->start_ns + s->plan->options->duration_ns - now) / 1e9);
+		buf__printf(&line, ", %.0f s to go",
+			    (s->start_ns + s->plan->options->duration_ns - now) / 1e9);
 	else
 		buf__puts(&line, ", Ctrl-C ends");
 	buf__write(&line, stderr);
@@ -51,15 +53,16 @@ int session__describe(struct session *s)
 		const struct probe_type *type = s->probes[i]->type;
 		const struct unit *u = type->unit(s->probes[i]);
 
-		buf__printf(&out, "probe %s (%s): loads here as %s%s%s\n", type->name, type->summary, u->image->name,
-			    u->why_not[0] ? "; not " : "", u->why_not);
+		buf__printf(&out, "probe %s (%s): loads here as %s%s%s\n", type->name, type->summary,
+			    u->image->name, u->why_not[0] ? "; not " : "", u->why_not);
 		for (const struct hook *h = type->hooks; h->what; h++)
 			buf__printf(&out, "  %-20s %s\n", h->what, h->alternatives);
 		bytes += unit__map_bytes(u);
 	}
 	buf__puts(&out, "maps: at most ");
 	units__bytes(&out, bytes);
-	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3;\n"
+	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON; CAP_SYS_ADMIN where "
+			"kernel.perf_event_paranoid >= 3;\n"
 			"  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
 	err = buf__write(&out, stdout);
 	buf__free(&out);

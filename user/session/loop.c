@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One epoll loop: timers that drain, end intervals and end the run; signals; pidfds; the ring buffer's urgent records. */
+/* One epoll loop: timers that drain, end intervals and end the run; signals; pidfds; the ring buffer's urgent
+ * records. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,7 +8,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -15,13 +15,22 @@
 #include "base/units.h"
 #include "session/session_private.h"
 
-#define DRAIN_MIN_NS  1000000ULL
-#define DRAIN_MAX_NS  200000000ULL
-#define DRAIN_NS      20000000ULL
-#define TICK_NS	      1000000000ULL
-#define RING_BYTES    (1u << 20)
+#define DRAIN_MIN_NS 1000000ULL
+#define DRAIN_MAX_NS 200000000ULL
+#define DRAIN_NS     20000000ULL
+#define TICK_NS	     1000000000ULL
+#define RING_BYTES   (1u << 20)
 
-enum source { FROM_SIGNAL, FROM_DRAIN, FROM_RING, FROM_INTERVAL, FROM_END, FROM_TICK, FROM_CHILD, FROM_TARGET };
+enum source {
+	FROM_SIGNAL,
+	FROM_DRAIN,
+	FROM_RING,
+	FROM_INTERVAL,
+	FROM_END,
+	FROM_TICK,
+	FROM_CHILD,
+	FROM_TARGET
+};
 
 static int watch(struct loop *l, int fd, enum source source, uint32_t index)
 {
@@ -62,6 +71,7 @@ int loop__open(struct session *s)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	l->signals = set;
 	l->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->signal_fd >= 0 && l->epoll_fd >= 0 && !watch(l, l->signal_fd, FROM_SIGNAL, 0))
@@ -81,7 +91,7 @@ static int watch_targets(struct session *s)
 	if (!l->pidfds)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->target.count; i++) {
-		int fd = syscall(SYS_pidfd_open, s->target.pids[i], 0);
+		int fd = loader__pidfd(s->target.pids[i], s->target.filter.conditions & TARGET_THREADS);
 
 		l->pidfds[i] = fd;
 		l->pidfd_count++;
@@ -201,7 +211,8 @@ static int dispatch(struct session *s, const struct epoll_event *e)
 		on_tick(s);
 		break;
 	case FROM_CHILD:
-		s->stop = STOP_COMMAND; /* it is reaped later: a task that is gone cannot be asked for its account */
+		s->stop = STOP_COMMAND; /* it is reaped later: a task that is gone cannot be asked for its
+					   account */
 		break;
 	case FROM_TARGET:
 		on_target_end(s, index);
@@ -248,4 +259,5 @@ void loop__close(struct session *s)
 	close_fd(l->end_fd);
 	close_fd(l->tick_fd);
 	close_fd(l->epoll_fd);
+	sigprocmask(SIG_UNBLOCK, &l->signals, NULL); /* who waits for COMMAND's end must not be deaf */
 }

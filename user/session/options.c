@@ -4,20 +4,24 @@
 #include <stddef.h>
 
 #define AT(field) .offset = offsetof(struct options, field)
-#define HOUR_NS 3600000000000LL
-#define PID_MAX 4194304
+#define HOUR_NS	  3600000000000LL
+#define PID_MAX	  4194304
 
 const struct cli_option options__target[] = {
 	{"pid", 'p', CLI_NUMBERS, AT(pids), .arg = "PID[,PID...]", .min = 1, .max = PID_MAX,
 	 .help = "these processes, all threads; numbers of sonde's own PID namespace"},
-	{"tid", 't', CLI_NUMBERS, AT(tids), .arg = "TID[,TID...]", .min = 1, .max = PID_MAX, .help = "these threads"},
+	{"tid", 't', CLI_NUMBERS, AT(tids), .arg = "TID[,TID...]", .min = 1, .max = PID_MAX,
+	 .help = "these threads"},
 	{"cgroup", 'G', CLI_STRING, AT(cgroup), .arg = "PATH|ID",
 	 .help = "a cgroup v2 directory (or its id) and all below it"},
-	{"comm", 0, CLI_STRING, AT(comm), .arg = "GLOB", .help = "processes by name; looked at again on exec and rename"},
+	{"comm", 0, CLI_STRING, AT(comm), .arg = "GLOB",
+	 .help = "processes by name; looked at again on exec and rename"},
 	{"user", 'u', CLI_STRING, AT(user), .arg = "USER", .help = "processes of a user, by name or number"},
-	{"container", 0, CLI_STRING, AT(container), .arg = "ID|NAME", .help = "a container that its cgroup path tells"},
+	{"container", 0, CLI_STRING, AT(container), .arg = "ID|NAME",
+	 .help = "a container that its cgroup path tells"},
 	{"pod", 0, CLI_STRING, AT(pod), .arg = "NS/NAME", .help = "a Kubernetes pod on this node"},
-	{"follow", 0, CLI_FLAG, AT(follow), .help = "with -p: descendants too, those that exist and those to come"},
+	{"follow", 0, CLI_FLAG, AT(follow),
+	 .help = "with -p: descendants too, those that exist and those to come"},
 	{"all", 'a', CLI_FLAG, AT(all), .help = "the machine, said aloud"},
 	{NULL},
 };
@@ -48,12 +52,14 @@ const struct cli_option options__output[] = {
 };
 
 const struct cli_option options__run[] = {
-	{"duration", 'd', CLI_DURATION, AT(duration_ns), .arg = "TIME", .min = 1000000, .max = 24 * 366 * HOUR_NS,
-	 .help = "how long to measure", .fallback = "until Ctrl-C, or the target ends"},
+	{"duration", 'd', CLI_DURATION, AT(duration_ns), .arg = "TIME", .min = 1000000,
+	 .max = 24 * 366 * HOUR_NS, .help = "how long to measure",
+	 .fallback = "until Ctrl-C, or the target ends"},
 	{"interval", 'i', CLI_DURATION, AT(interval_ns), .arg = "TIME", .min = 100000000, .max = 24 * HOUR_NS,
 	 .help = "report this often", .fallback = "once, at the end"},
 	{"pass-status", 0, CLI_FLAG, AT(pass_status), .help = "exit with COMMAND's status"},
-	{"dry-run", 0, CLI_FLAG, AT(dry_run), .help = "say what would be attached, its memory and privileges; attach nothing"},
+	{"dry-run", 0, CLI_FLAG, AT(dry_run),
+	 .help = "say what would be attached, its memory and privileges; attach nothing"},
 	{"quiet", 'q', CLI_FLAG, AT(quiet), .help = "no progress and no summary on stderr"},
 	{"verbose", 'v', CLI_FLAG, AT(verbose), .help = "the loss account, and what was attached"},
 	{"force-raw", 0, CLI_FLAG, AT(force_raw), .help = NULL, .hidden = true},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options that every measuring command has: one table each, one struct, first member of each command's own. */
+/* Options that every measuring command has: one table each, one struct, first member of each command's own.
+ */
 #ifndef SONDE_SESSION_OPTIONS_H
 #define SONDE_SESSION_OPTIONS_H
 
@@ -28,11 +29,11 @@ struct options {
 extern const struct cli_option options__target[], options__stacks[], options__output[], options__run[];
 
 /* The groups that end every measuring command's list. */
-#define OPTIONS_GROUPS                                                                                                 \
-	{"Target (all conditions must hold; none: the machine)", options__target}, {"Stacks", options__stacks},        \
-		{"Output", options__output}, {"Run", options__run},                                                     \
-	{                                                                                                              \
-		NULL                                                                                                   \
+#define OPTIONS_GROUPS                                                                           \
+	{"Target (all conditions must hold; none: the machine)", options__target},               \
+		{"Stacks", options__stacks}, {"Output", options__output}, {"Run", options__run}, \
+	{                                                                                        \
+		NULL                                                                             \
 	}
 
 #endif

@@ -33,7 +33,8 @@ static bool wants_colour(int fd)
 	return isatty(fd) && !(no && *no) && !(term && !strcmp(term, "dumb"));
 }
 
-/* The words as they were typed, for the record in files; from /proc, so that no command has to pass them on. */
+/* The words as they were typed, for the record in files; from /proc, so that no command has to pass them on.
+ */
 static char *read_command_line(void)
 {
 	struct buf raw = {0}, text = {0};
@@ -63,7 +64,8 @@ static int choose(struct output *out, const struct options *o, const char *pipe_
 		out->type = sink__by_extension(o->output);
 		if (!out->type) {
 			text__puts(&shown, o->output, TEXT_TERMINAL);
-			msg__error("-o %s: the extension names no format (svg html folded json txt); -f chooses one",
+			msg__error("-o %s: the extension names no format (svg html folded json txt); -f "
+				   "chooses one",
 				   buf__text(&shown));
 			buf__free(&shown);
 			return EXIT_USAGE;
@@ -71,7 +73,8 @@ static int choose(struct output *out, const struct options *o, const char *pipe_
 	} else {
 		out->type = sink__find(isatty(STDOUT_FILENO) ? "table" : pipe_format);
 		if (!o->quiet && !isatty(STDOUT_FILENO) && strcmp(pipe_format, "table"))
-			msg__note("stdout is no terminal: writing %s stacks (-f table for the table)", pipe_format);
+			msg__note("stdout is no terminal: writing %s stacks (-f table for the table)",
+				  pipe_format);
 	}
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where points go: the sink that the options choose, one file or one per interval, and the top lines on stderr. */
+/* Where points go: the sink that the options choose, one file or one per interval, and the top lines on
+ * stderr. */
 #ifndef SONDE_SESSION_OUTPUT_H
 #define SONDE_SESSION_OUTPUT_H
 
@@ -20,7 +21,8 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 		 const struct cli_rest *rest);
 int output__begin(struct output *out, const struct interval *interval);
 int output__point(struct output *out, const struct point *point);
-int output__end(struct output *out, const struct interval *interval); /* 0 or -errno; EPIPE sets reader_gone */
+int output__end(struct output *out,
+		const struct interval *interval); /* 0 or -errno; EPIPE sets reader_gone */
 /* keep false: no partial file stays behind. 0 or -errno after one line. */
 int output__close(struct output *out, bool keep);
 

@@ -82,7 +82,8 @@ static int session__open_probes(struct session *s)
 	err = loader__open(&s->loader, &s->target, &loader, on_record, s);
 	if (err)
 		return EXIT_IMPOSSIBLE;
-	s->context = (struct probe_context){.loader = &s->loader, .stacks = s->stacks, .self = s->target.never};
+	s->context =
+		(struct probe_context){.loader = &s->loader, .stacks = s->stacks, .self = s->target.never};
 	for (int i = 0; i < PROBES_MAX && s->plan->probes[i].type; i++) {
 		s->probes[i] = s->plan->probes[i].type->open(&s->context, s->plan->probes[i].options);
 		if (!s->probes[i])
@@ -105,20 +106,17 @@ static int session__mark(struct session *s, size_t from)
 			msg__error("process %d ended before it could be attached to", s->target.pids[i]);
 			return EXIT_NO_TARGET;
 		}
-		if (err == -EOPNOTSUPP) {
-			msg__error("-t %d: this kernel knows pidfds of processes only, not of threads; `-p` works",
-				   s->target.pids[i]);
-			return EXIT_IMPOSSIBLE;
-		}
 		if (err) {
-			msg__error("cannot mark process %d as the target: %s", s->target.pids[i], strerror(-err));
+			msg__error("cannot mark process %d as the target: %s", s->target.pids[i],
+				   strerror(-err));
 			return EXIT_RUN_FAILED;
 		}
 	}
 	return 0;
 }
 
-/* Roots are marked first, then hooks attached, then descendants looked for: none is born unseen in between. */
+/* Roots are marked first, then hooks attached, then descendants looked for: none is born unseen in between.
+ */
 static int session__attach(struct session *s)
 {
 	size_t roots = s->target.count;
@@ -223,6 +221,9 @@ static void add_notes(struct session *s, struct drain *d)
 		buf__printf(&d->note, "%llu stacks were not kept: the limit of %u MB is reached\n",
 			    (unsigned long long)(c.refused - s->stacks_refused), STACK_MEMORY_BYTES >> 20);
 	s->stacks_refused = c.refused;
+	if (c.kernel_hidden)
+		buf__puts(&d->note, "kernel frames have no names: /proc/kallsyms hides addresses "
+				    "(kernel.kptr_restrict, CAP_SYSLOG)\n");
 	if (d->lost_stacks)
 		buf__printf(&d->note, "the frames of %llu events were lost: they stand under [stack lost]\n",
 			    (unsigned long long)d->lost_stacks);
@@ -293,7 +294,8 @@ static void say_command_status(const struct session *s)
 	if (!c->pid || !c->ended || s->plan->options->quiet)
 		return;
 	if (WIFSIGNALED(c->status))
-		msg__note("the command was ended by signal %d (%s)", WTERMSIG(c->status), strsignal(WTERMSIG(c->status)));
+		msg__note("the command was ended by signal %d (%s)", WTERMSIG(c->status),
+			  strsignal(WTERMSIG(c->status)));
 	else
 		msg__note("the command exited with status %d", WEXITSTATUS(c->status));
 }
@@ -341,7 +343,8 @@ static int session__prepare(struct session *s)
 	int code = loop__open(s);
 
 	if (!code)
-		code = output__open(&s->output, plan->options, plan->pipe_format, plan->needs_stacks, plan->rest);
+		code = output__open(&s->output, plan->options, plan->pipe_format, plan->needs_stacks,
+				    plan->rest);
 	if (!code && plan->rest->command)
 		code = session__start_child(s);
 	if (!code)

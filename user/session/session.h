@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run: targets, probes, the loop, intervals, requests of the kernel side, loss accounting, sinks. A command fills a
- * plan and returns what session__run returns.
+ * One run: targets, probes, the loop, intervals, requests of the kernel side, loss accounting, sinks. A
+ * command fills a plan and returns what session__run returns.
  */
 #ifndef SONDE_SESSION_SESSION_H
 #define SONDE_SESSION_SESSION_H
@@ -21,11 +21,11 @@ struct session_plan {
 	struct {
 		const struct probe_type *type;
 		const void *options;
-	} probes[PROBES_MAX]; /* ends with a NULL type; the first with words writes the headline */
-	const char *pipe_format;     /* what stdout gets when it is no terminal: "folded" or "table" */
-	struct stage *stage;	     /* between probes and sinks; NULL: none */
+	} probes[PROBES_MAX];	 /* ends with a NULL type; the first with words writes the headline */
+	const char *pipe_format; /* what stdout gets when it is no terminal: "folded" or "table" */
+	struct stage *stage;	 /* between probes and sinks; NULL: none */
 	bool stacks_per_thread;
-	bool needs_stacks;	     /* pictures can be drawn */
+	bool needs_stacks; /* pictures can be drawn */
 };
 
 /* Runs until the duration is over, the target or COMMAND ended, or a signal came. Returns an exit code. */

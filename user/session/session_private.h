@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the session: its state, shared by session.c (order of things), loop.c (waiting) and describe.c (--dry-run). */
+/* Inside of the session: its state, shared by session.c (order of things), loop.c (waiting) and describe.c
+ * (--dry-run). */
 #ifndef SONDE_SESSION_SESSION_PRIVATE_H
 #define SONDE_SESSION_SESSION_PRIVATE_H
 
+#include <signal.h>
 #include <time.h>
 
 #include "session/account.h"
@@ -11,10 +13,19 @@
 #include "session/session.h"
 #include "session/target.h"
 
-enum stop_reason { STOP_NOT, STOP_DURATION, STOP_TARGET, STOP_COMMAND, STOP_INTERRUPT, STOP_TERMINATE, STOP_READER };
+enum stop_reason {
+	STOP_NOT,
+	STOP_DURATION,
+	STOP_TARGET,
+	STOP_COMMAND,
+	STOP_INTERRUPT,
+	STOP_TERMINATE,
+	STOP_READER
+};
 
 struct loop {
 	int epoll_fd, signal_fd, drain_fd, interval_fd, end_fd, tick_fd;
+	sigset_t signals; /* read by signal_fd */
 	int *pidfds;
 	size_t pidfd_count, alive;
 	uint64_t drain_every_ns;

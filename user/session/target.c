@@ -83,7 +83,8 @@ static int target__add_pids(struct target *t, const struct cli_numbers *pids, st
 		if (status_field(pid, "\nTgid:", &tgid))
 			return no_such("process", pid);
 		if (tgid != pid) {
-			msg__error("%d is a thread of process %ld: `-t %d` or `-p %ld`?", pid, tgid, pid, tgid);
+			msg__error("%d is a thread of process %ld: `-t %d` or `-p %ld`?", pid, tgid, pid,
+				   tgid);
 			return EXIT_USAGE;
 		}
 		if (!target__has(t, pid) && target__add(t, pid))
@@ -146,7 +147,8 @@ static int target__comm(struct target *t, const char *glob, struct buf *subject)
 	int err = glob__compile(&t->filter.comm, glob);
 
 	if (err) {
-		msg__error("--comm %s: %s", glob, err == -E2BIG ? "more than 31 characters (names have 15)" : "`[` without `]`");
+		msg__error("--comm %s: %s", glob,
+			   err == -E2BIG ? "more than 31 characters (names have 15)" : "`[` without `]`");
 		return EXIT_USAGE;
 	}
 	t->filter.conditions |= TARGET_COMM;
@@ -183,7 +185,8 @@ static int target__cgroups(struct target *t, const struct options *o, struct buf
 
 static int target__check(const struct options *o, pid_t child)
 {
-	bool named = o->pids.count || o->tids.count || o->cgroup || o->comm || o->user || o->container || o->pod;
+	bool named =
+		o->pids.count || o->tids.count || o->cgroup || o->comm || o->user || o->container || o->pod;
 
 	if (o->all && (named || child)) {
 		msg__error("-a is the whole machine: leave it or the other target out");
@@ -248,7 +251,8 @@ int target__add_descendants(struct target *t)
 		while (proc && (entry = readdir(proc))) {
 			pid_t pid = is_number(entry->d_name) ? strtol(entry->d_name, NULL, 10) : 0;
 
-			if (!pid || target__has(t, pid) || status_field(pid, "\nPPid:", &parent) || !target__has(t, parent))
+			if (!pid || target__has(t, pid) || status_field(pid, "\nPPid:", &parent) ||
+			    !target__has(t, parent))
 				continue;
 			if (target__add(t, pid)) {
 				closedir(proc);

@@ -8,8 +8,8 @@
 #include "session/options.h"
 
 /*
- * Resolves the options; `child` > 0 is the COMMAND's process, stopped before its exec. `subject` gets the words for the
- * first line of every output. 0, or an exit code after one line on stderr.
+ * Resolves the options; `child` > 0 is the COMMAND's process, stopped before its exec. `subject` gets the
+ * words for the first line of every output. 0, or an exit code after one line on stderr.
  */
 int target__resolve(struct target *t, const struct options *o, pid_t child, struct buf *subject);
 void target__free(struct target *t);

@@ -15,7 +15,7 @@ struct thread_id {
 struct thread_time {
 	struct who who;
 	uint64_t cpu_ns, runq_ns, throttled_ns, blocked_ns; /* exact, from the states */
-	uint64_t samples, stacks_ns;			     /* what stacks stand for */
+	uint64_t samples, stacks_ns;			    /* what stacks stand for */
 };
 
 /* A CPU sample that waits for the interval's end. Its frames stay valid: they belong to the stack store. */

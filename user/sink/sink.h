@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A sink writes points and emits none: one file, one row in sink__types. The session calls begin, point..., end per
- * interval; points come grouped by metric, largest first within a metric of kind POINT_STACK.
+ * A sink writes points and emits none: one file, one row in sink__types. The session calls begin, point...,
+ * end per interval; points come grouped by metric, largest first within a metric of kind POINT_STACK.
  */
 #ifndef SONDE_SINK_SINK_H
 #define SONDE_SINK_SINK_H
@@ -24,7 +24,7 @@ struct interval {
 	const char *note;     /* further lines, or "" */
 	const struct loss_row *loss;
 	size_t loss_count;
-	uint64_t lost; /* sum of the drops */
+	uint64_t lost;	/* sum of the drops */
 	bool accounted; /* every law of the loss table holds */
 	struct coverage coverage;
 	double own_cost; /* share of the machine's CPU time, BPF run time included where known */
@@ -34,9 +34,9 @@ struct sink_options {
 	const char *path;	  /* output file or "-" */
 	const char *command_line; /* as typed, for the record in files */
 	bool colour, is_terminal, verbose;
-	int columns;		  /* width of the terminal, 80 if there is none, 0: no truncation */
-	long long rows;		  /* -n; 0: the sink's default */
-	double min_width;	  /* of flame graphs, in pixels */
+	int columns;	  /* width of the terminal, 80 if there is none, 0: no truncation */
+	long long rows;	  /* -n; 0: the sink's default */
+	double min_width; /* of flame graphs, in pixels */
 	bool inverted;
 	const char *title;
 };
