@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tools that are compared, and how one of them is started, awaited and ended.
+
+A tool is one row: what it answers, its commands (several run at the same time), and the same with an end after one
+second. {sonde}, {here} and {work} are replaced.
+"""
+import collections
+import ctypes
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+
+import kernel
+
+PR_SET_PDEATHSIG = 1
+ATTACH_LIMIT_S = 30
+END_LIMIT_S = 20
+SETTLE_S = 0.4  # no further link for so long: all are there
+
+RUNQ_BT = """
+tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @since[args->pid] = nsecs; }
+tracepoint:sched:sched_switch {
+    if (args->prev_state == 0) { @since[args->prev_pid] = nsecs; }
+    $since = @since[args->next_pid];
+    if ($since) { @us = hist((nsecs - $since) / 1000); delete(@since[args->next_pid]); }
+}
+END { clear(@since); }
+"""
+OFFCPU_BT = """
+tracepoint:sched:sched_switch {
+    if (args->prev_pid) {
+        @since[args->prev_pid] = nsecs; @kernel[args->prev_pid] = kstack; @user[args->prev_pid] = ustack;
+    }
+    $next = args->next_pid;
+    $since = @since[$next];
+    if ($since) {
+        @ns[@kernel[$next], @user[$next], args->next_comm] = sum(nsecs - $since);
+        delete(@since[$next]); delete(@kernel[$next]); delete(@user[$next]);
+    }
+}
+END { clear(@since); clear(@kernel); clear(@user); }
+"""
+ONE_SECOND_BT = "interval:s:1 { exit(); }"
+
+
+def sonde(*arguments):
+    command = ("{sonde}", *arguments)
+    return {"commands": (command,), "once": (*command, "-d", "1s")}
+
+
+def libbpf(name, *once):
+    return {"commands": ((name,),), "once": (name, *once)}
+
+
+def bpftrace(script):
+    return {"commands": (("bpftrace", "-e", script),), "once": ("bpftrace", "-e", script + ONE_SECOND_BT)}
+
+
+def together(*commands):
+    return {"commands": tuple((command,) if isinstance(command, str) else command for command in commands), "once": None}
+
+
+# name, the question, commands, the command that ends after 1 s; aim: ns per switch by workload
+Tool = collections.namedtuple("Tool", "name question commands once aims", defaults=({},))
+ACCOUNTING = {"pipe": 250, "messaging": 800}
+STACKS = {"pipe": 1600, "messaging": 3300}
+SAMPLED = {"pipe": 400, "messaging": 1000}
+TOOLS = (
+    Tool("empty program", "floor", (("{here}/floor",),), None),
+    Tool("sonde runq", "run queue", **sonde("runq"), aims=ACCOUNTING),
+    Tool("runqlat", "run queue", **libbpf("runqlat", "1", "1")),
+    Tool("bpftrace runqlat", "run queue", **bpftrace(RUNQ_BT)),
+    Tool("sonde wall", "states of time", **sonde("wall", "-f", "table"), aims=ACCOUNTING),
+    Tool("cpudist", "on-CPU time", **libbpf("cpudist", "1", "1")),
+    Tool("sonde offcpu", "off-CPU stacks", **sonde("offcpu"), aims=STACKS),
+    Tool("sonde offcpu --sample", "off-CPU stacks", **sonde("offcpu", "--sample"), aims=SAMPLED),
+    Tool("offcputime", "off-CPU stacks", **libbpf("offcputime", "1")),
+    Tool("bpftrace offcputime", "off-CPU stacks", **bpftrace(OFFCPU_BT)),
+    Tool("sonde wall -o FILE.svg", "all three", **sonde("wall", "-o", "{work}/wall.svg"), aims=STACKS),
+    Tool("runqlat cpudist offcputime", "all three", **together("runqlat", "cpudist", "offcputime")),
+    Tool("bpftrace, both", "two of three", **together(("bpftrace", "-e", RUNQ_BT), ("bpftrace", "-e", OFFCPU_BT))),
+)
+
+
+def missing(tool, places):
+    """Why the tool cannot be run here, or None."""
+    for command in tool.commands:
+        program = command[0].format(**places) if "{" in command[0] else command[0]
+        if not shutil.which(program):
+            return f"{program} is not installed: tools/setup bench"
+        if program == "bpftrace" and not kernel.have_tracefs():
+            return f"no tracefs at {kernel.TRACEFS}"
+    return None
+
+
+class ToolError(Exception):
+    pass
+
+
+class Process:
+    """One command, from its exec on. It ends with us, however we end."""
+
+    def __init__(self, argv, places, number=0, stdout=None):
+        # bpftrace's scripts have braces of their own
+        self.argv = [each.format(**places) if each.startswith("{") else each for each in argv]
+        self.stderr_path = f"{places['work']}/stderr.{number}"
+        reader, writer = os.pipe()
+        with open(self.stderr_path, "wb") as stderr, open(os.devnull, "wb") as null:
+            self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout or null, stderr=stderr,
+                                          start_new_session=True, preexec_fn=lambda: self.before_exec(writer))
+        os.close(writer)
+        self.exec_ns = int(os.read(reader, 32))
+        os.close(reader)
+        self.peak = 0
+
+    @staticmethod
+    def before_exec(writer):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.write(writer, str(time.monotonic_ns()).encode())
+
+    def words(self):
+        with open(self.stderr_path, errors="replace") as file:
+            lines = file.read().split("\n")
+        return " ".join(line for line in lines if line.strip())[-200:]
+
+    def attached(self):
+        try:
+            count = kernel.attached_count(self.popen.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            count = 0
+        if count == 0 and self.popen.poll() is not None:
+            raise ToolError(f"{self.argv[0]} ended with {self.popen.returncode}: {self.words()}")
+        return count
+
+    def wait_attached(self, expected):
+        """Returns (links and perf events, ns from exec until they were there); expected None: until no more come."""
+        count, since = 0, time.monotonic_ns()
+        while True:
+            now_count, now = self.attached(), time.monotonic_ns()
+            if now_count > count:
+                count, since = now_count, now
+            settled = count and now - since > SETTLE_S * 1e9
+            if settled if expected is None else count >= expected:
+                return count, since - self.exec_ns
+            if now - self.exec_ns > ATTACH_LIMIT_S * 1e9:
+                raise ToolError(f"{self.argv[0]} was not attached within {ATTACH_LIMIT_S} s: {self.words()}")
+            time.sleep(0.0005)
+
+    def end(self):
+        """Ctrl-C, and memory is watched to the end: naming stacks may need most of it."""
+        deadline = time.monotonic() + END_LIMIT_S
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGINT)
+        while self.popen.poll() is None and time.monotonic() < deadline:
+            self.peak = max(self.peak, kernel.peak_bytes(self.popen.pid) or 0)
+            time.sleep(0.001)
+        self.kill()
+
+    def kill(self):
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+
+
+class Running:
+    """A tool, all of whose commands are attached. Use as a context."""
+
+    def __init__(self, tool, places, expected):
+        self.processes = []
+        try:
+            for number, command in enumerate(tool.commands):
+                self.processes.append(Process(command, places, number))
+            waits = [process.wait_attached(count)
+                     for process, count in zip(self.processes, expected or [None] * len(self.processes))]
+        except BaseException:
+            self.kill()
+            raise
+        self.counts = [count for count, _ in waits]
+        self.attached_ns = max(ns for _, ns in waits)
+        self.programs, self.maps = set(), set()
+        for process in self.processes:
+            programs, maps = kernel.ids_of(process.popen.pid)
+            self.programs |= programs
+            self.maps |= maps
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.kill()
+
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+
+    def counters(self):
+        """{program id: (name, run time ns, runs)} of this tool's programs."""
+        return {number: (row["name"], row.get("run_time_ns", 0), row.get("run_cnt", 0))
+                for number, row in kernel.bpftool("prog").items() if number in self.programs}
+
+    def map_bytes(self):
+        return kernel.map_bytes(self.maps, self.programs)
+
+    def end(self):
+        """Ends it properly; returns the peak memory of its processes."""
+        for process in self.processes:
+            process.end()
+        return sum(process.peak for process in self.processes)
+
+
+def first_data_ns(tool, places):
+    """From exec to the first output of a run that measures for one second, without that second."""
+    reader, writer = os.pipe()
+    process = Process(tool.once, places, stdout=writer)
+    os.close(writer)
+    second = 10**9
+    try:
+        while True:
+            if not select.select([reader], [], [], ATTACH_LIMIT_S)[0]:
+                raise ToolError(f"{tool.name} printed nothing within {ATTACH_LIMIT_S} s")
+            data, elapsed = os.read(reader, 1 << 16), time.monotonic_ns() - process.exec_ns
+            if not data:
+                raise ToolError(f"{tool.name} printed no data: {process.words()}")
+            if elapsed >= second:
+                return elapsed - second
+    finally:
+        os.close(reader)
+        process.kill()
