@@ -218,6 +218,29 @@ static void assets_stay_in_their_elements(void **state)
 	assert_null(memchr(asset_svg_css.start, '<', (size_t)(asset_svg_css.end - asset_svg_css.start)));
 }
 
+static void emit_nothing(struct outlet *out)
+{
+	(void)out;
+}
+
+/* An interval without stacks is a picture too: it says so and can be read. */
+static void nothing_is_drawn_as_nothing(void **state)
+{
+	struct buf text = {0};
+	struct flamegraph g;
+
+	(void)state;
+	write_picture(&sink_svg, emit_nothing, false, &text);
+	assert_non_null(
+		strstr(buf__text(&text),
+		       "<title>all (0 samples, 0%)</title><rect x=\"10.0\" y=\"79\" width=\"1180.0\""));
+	read_graph(&g, &text);
+	assert_int_equal(g.tree.root.total, 0);
+	assert_int_equal(flamegraph__number(&g, "lost"), 3);
+	flamegraph__free(&g);
+	buf__free(&text);
+}
+
 static void foreign_pictures_are_refused(void **state)
 {
 	static const char foreign[] =
@@ -280,6 +303,7 @@ int main(void)
 		cmocka_unit_test(what_is_inside_comes_out_again),
 		cmocka_unit_test(names_do_not_become_markup),
 		cmocka_unit_test(assets_stay_in_their_elements),
+		cmocka_unit_test(nothing_is_drawn_as_nothing),
 		cmocka_unit_test(foreign_pictures_are_refused),
 		cmocka_unit_test(differences_are_coloured_both_ways),
 		cmocka_unit_test(sinks_are_found),

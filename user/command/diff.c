@@ -200,6 +200,8 @@ static void add_table(struct buf *out, const struct comparison *c)
 	}
 	if (shown < c->diff.count)
 		buf__printf(out, "%zu more functions: -n\n", c->diff.count - shown);
+	if (c->tested && !(*flamegraph__get(&c->before, "unit") && *flamegraph__get(&c->after, "unit")))
+		buf__puts(out, "taken for counts of samples; if these are times, say --unit us\n");
 	if (c->tested)
 		buf__puts(out, "* q <= 0.05: changed, if samples are independent; phases of a program make "
 			       "them less so\n");

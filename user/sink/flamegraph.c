@@ -167,7 +167,7 @@ static int read_block(struct flamegraph *g, const char *text, size_t len, const 
 	int err;
 
 	if (!block)
-		return -ENODATA;
+		return waits ? 0 : -ENODATA; /* the number of waits is not known everywhere */
 	add_unescaped(&folded, block, block_len);
 	err = folded.failed ? -ENOMEM
 			    : flame__add_folded(&g->tree, buf__text(&folded), folded.len, waits,
@@ -200,8 +200,6 @@ int flamegraph__read(struct flamegraph *g, const char *text, size_t len, size_t 
 		err = read_block(g, text, len, "sonde-folded", line);
 		if (!err && !g->tree.is_difference)
 			err = read_block(g, text, len, "sonde-waits", line);
-		if (err == -ENODATA && g->tree.root.total)
-			err = 0; /* no number of waits in it */
 	} else {
 		err = flame__add_folded(&g->tree, text, len, false, take_fact, g, line);
 	}

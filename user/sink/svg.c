@@ -136,7 +136,8 @@ static void add_box(const struct drawing *d, const struct flame_box *box)
 
 	/* The width is that between the rounded sides: neighbours neither overlap nor gape. */
 	snprintf(number[0], sizeof(number[0]), "%.1f", PAD + (double)box->start * d->scale);
-	snprintf(number[1], sizeof(number[1]), "%.1f", PAD + (double)(box->start + box->weight) * d->scale);
+	snprintf(number[1], sizeof(number[1]), "%.1f",
+		 depth ? PAD + (double)(box->start + box->weight) * d->scale : d->style->width - PAD);
 	left = strtod(number[0], NULL);
 	right = strtod(number[1], NULL);
 	width = right - left;

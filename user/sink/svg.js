@@ -45,7 +45,7 @@
 	}
 
 	function draw() {
-		const scale = chartWidth / zoomed.weight, level = depth(zoomed);
+		const scale = zoomed.weight ? chartWidth / zoomed.weight : 0, level = depth(zoomed);
 		for (const box of boxes) {
 			const outside = box.end <= zoomed.start || box.start >= zoomed.end, above = depth(box) < level;
 			mark(box, "hidden", outside);
@@ -53,7 +53,7 @@
 			if (outside)
 				continue;
 			const x = pad + Math.max(0, box.start - zoomed.start) * scale;
-			const width = above ? chartWidth : box.weight * scale;
+			const width = above || box === zoomed ? chartWidth : box.weight * scale;
 			box.rect.setAttribute("x", x.toFixed(1));
 			box.rect.setAttribute("width", width.toFixed(1));
 			label(box, x, width);
@@ -86,7 +86,7 @@
 			}
 		}
 		frames.classList.toggle("searching", expression !== null);
-		matched.textContent = expression ? "matched " + (100 * covered / root.weight).toFixed(2) + "%" : "";
+		matched.textContent = expression ? "matched " + (100 * covered / (root.weight || 1)).toFixed(2) + "%" : "";
 	}
 
 	function turn() {
