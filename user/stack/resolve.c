@@ -283,7 +283,8 @@ static void add_mark(struct stack *stack, const char *text)
 	stack->frames[stack->count++] = (struct frame){.name = text, .object = "", .kind = FRAME_MARK};
 }
 
-/* How a probe came to look: its own program, the tracepoint that ran it, and the scheduler's way to that tracepoint. */
+/* How a probe came to look: its own program, the tracepoint that ran it, and the scheduler's way to that
+ * tracepoint. */
 static bool is_machinery(const char *name)
 {
 	static const char *const prefixes[] = {"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"};
@@ -294,8 +295,8 @@ static bool is_machinery(const char *name)
 	return !strcmp(name, "__schedule") || !strcmp(name, "schedule");
 }
 
-/* A thread that waits is not "in" the tracepoint that saw it go. A sampled stack has no such frames on top, unless it
- * was really there. */
+/* A thread that waits is not "in" the tracepoint that saw it go. A sampled stack has no such frames on top,
+ * unless it was really there. */
 static void drop_machinery(struct stack *stack)
 {
 	uint16_t n = 0;
