@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the live tests share, on top of ../lib. Data goes to files by -o, so that stdout stays the command's.
+load ../lib
+bats_require_minimum_version 1.5.0
+
+setup() {
+	lib__setup
+	need_root
+	out=$tmp/out.json
+	err=$tmp/err
+}
+
+teardown() {
+	lib__cleanup
+}
+
+# Its timers are armed last: programs are attached, the interval has begun.
+is_attached() {
+	ls -l "/proc/$1/fd" 2>/dev/null | grep -q 'anon_inode:\[timerfd\]'
+}
+
+# attach ARG...: sonde in the background, up to the moment from which it counts; sets $probe
+attach() {
+	local workload=$pid
+	start_sonde "$@"
+	probe=$pid
+	pid=$workload
+	wait_until 30 attached_or_ended "$probe"
+	! ended "$probe" || finish "$probe"
+}
+
+attached_or_ended() {
+	is_attached "$1" || ended "$1"
+}
+
+# stop [SIGNAL]: ends the sonde that attach() started; returns its status
+stop() {
+	kill -"${1:-INT}" "$probe"
+	finish "$probe"
+}
+
+# measure SECONDS WORKLOAD-ARGS... -- SONDE-ARGS...: a workload beside a sonde that watches it by PID until it ends
+measure() {
+	local workload=()
+	while [ "$1" != -- ]; do
+		workload+=("$1")
+		shift
+	done
+	shift
+	start_workload "${workload[@]}"
+	attach "$@" -p "$pid" -o "$out"
+	go "$pid"
+	finish "$pid"
+	finish "$probe"
+}
+
+# command SONDE-ARGS... -- WORKLOAD ARGS...: sonde starts the workload; what the workload says goes to $tmp/said
+run_command() {
+	local args=()
+	while [ "$1" != -- ]; do
+		args+=("$1")
+		shift
+	done
+	shift
+	"$sonde" "${args[@]}" -o "$out" -- "$workloads/$1" --now "${@:2}" >"$tmp/said" 2>"$err" || { cat "$tmp/said" "$err" >&2; return 1; }
+}
+
+# said KEY: the rest of the first line "KEY ..." of the workload that run_command started; said_sum: the last words of all of them, added
+said() {
+	sed -n "s/^$1 //p" "$tmp/said" | head -n 1
+}
+
+said_sum() {
+	awk -v key="$1" '$1 == key { sum += $NF; n++ } END { if (n) printf "%.0f\n", sum }' "${2:-$tmp/said}"
+}
+
+said_lines() {
+	grep -c "^$1 " "${2:-$tmp/said}"
+}
+
+# waits_in FUNCTION [FILE], time_in FUNCTION [FILE]: completed occurrences, and the value, of the stacks with this function
+waits_in() {
+	json -n --arg f "$1" '[inputs | select(.type == "stack" and any(.frames[]; .name == $f)).occurrences] | add // 0' "${2:-$out}"
+}
+
+time_in() {
+	json -n --arg f "$1" '[inputs | select(.type == "stack" and any(.frames[]; .name == $f)).value] | add // 0' "${2:-$out}"
+}
+
+# self_in FUNCTION [FILE]: the value of the stacks whose first user frame is this function
+self_in() {
+	json -n --arg f "$1" '[inputs | select(.type == "stack") | select(first(.frames[] | select(.kind != "kernel")).name == $f).value] | add // 0' \
+		"${2:-$out}"
+}
+
+# reasons_of FUNCTION: the distinct reasons of its waits
+reasons_of() {
+	json -n --arg f "$1" '[inputs | select(.type == "stack" and any(.frames[]; .name == $f)).labels.reason] | unique | join(" ")' "$out"
+}
+
+# pids_of: the distinct processes of all points
+pids_of() {
+	json -n '[inputs | .who.tgid // empty] | unique | map(tostring) | join(" ")' "$out"
+}
+
+# runq_count [FILE]: waits over all histograms of all intervals
+runq_count() {
+	json -n '[inputs | select(.type == "histogram").count] | add // 0' "${1:-$out}"
+}
+
+# state_ns STATE [TID]: a state's time over all intervals, of one thread or all
+state_ns() {
+	json -n --arg s "$1" --argjson tid "${2:-0}" \
+		'[inputs | select(.type == "counter" and .labels.state == $s and ($tid == 0 or .who.tid == $tid)).value] | add // 0' "$out"
+}
+
+# all_states_ns [TID]
+all_states_ns() {
+	json -n --argjson tid "${1:-0}" '[inputs | select(.type == "counter" and ($tid == 0 or .who.tid == $tid)).value] | add // 0' "$out"
+}
+
+# elapsed_ns: of all intervals together
+elapsed_ns() {
+	json -n '[inputs | select(.type == "interval") | .end_ns - .start_ns] | add // 0' "$out"
+}
+
+# Every interval has a loss account whose laws hold, and nothing was lost.
+nothing_lost() {
+	json -n -e '[inputs | select(.type == "loss")] | length > 0 and all(.[]; .accounted and .lost == 0)' "${1:-$out}" >/dev/null ||
+		fail "not accounted, or lost: $(grep '"type":"loss"' "${1:-$out}" | grep -v '"lost":0,"accounted":true')"
+}
+
+same() {
+	[ "$1" = "$2" ] || fail "got: $1, expected: $2"
+}
+
+# check KIND FILE...: see check.py
+check() {
+	"$python" "$BATS_TEST_DIRNAME/check.py" "$@" >&2
+}
+
+# What the kernel holds of BPF, whoever owns it: kind and id, one a line.
+bpf_objects() {
+	local kind
+	for kind in prog map link; do
+		bpftool "$kind" show 2>/dev/null | sed -n "s/^\([0-9]\+\):.*/$kind \1/p"
+	done
+}
+
+# exactly COMMAND...: some kernels run no tracepoint program at all for some microseconds now and then (an empty program of anybody's misses
+# the same events, and the kernel counts no miss). A truth to the last event is therefore tried up to five times; each miss is printed.
+exactly() {
+	local attempt
+	for attempt in 1 2 3 4 5; do
+		(set -e; "$@") &
+		if wait $!; then
+			return 0
+		fi
+		echo "attempt $attempt missed" >&2
+	done
+	return 1
+}
+
+# pin CPU: this test and what it starts from now on
+pin() {
+	taskset -cp "$1" $BASHPID >/dev/null
+}
+
+last_cpu() {
+	echo $(($(nproc --all) - 1))
+}

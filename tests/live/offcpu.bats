@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# sonde offcpu: waits whose number, length, place and reason are known.
+load common
+
+# The workload's threads know how often the kernel blocked them: that is the truth, however the machine is loaded.
+block_truth() {
+	local row name reason waits time_percent=1
+	in_vm || within "$(said sleep_thread_blocks)" 101 3
+	for row in sleep_thread:sleep futex_thread:lock read_thread:pipe feed_thread:sleep; do
+		name=${row%:*} reason=${row#*:}
+		waits=$(said "${name}_blocks")
+		same "$name $(waits_in "$name")" "$name $waits"
+		same "$name $(reasons_of "$name")" "$name $reason"
+		# measured around the calls, from user space: longer by the wake latencies and the calls themselves
+		in_vm || within "$(time_in "$name")" "$(said "${name}_ns")" $time_percent $((waits * 150000))
+		in_vm || [ "$(time_in "$name")" -le "$(said "${name}_ns")" ]
+	done
+	# no stack belongs to two of them
+	json -n -e '[inputs | select(.type == "stack") | [.frames[].name | select(endswith("_thread") and . != "start_thread")]] | all(.[]; length <= 1)' "$out"
+}
+
+known_blocks() {
+	run_command offcpu "$@" -- block
+	nothing_lost
+	block_truth
+}
+
+@test "offcpu: 101 x 20 ms of sleep, 53 x 30 ms of futex, 29 x 40 ms of pipe: exact counts, time, stack, reason" {
+	exactly known_blocks
+}
+
+@test "offcpu: the same holds with raw tracepoints" {
+	exactly known_blocks --force-raw
+}
+
+@test "offcpu: the same holds in intervals of 100 ms, in which most waits are open at both ends" {
+	exactly known_blocks -i 100ms
+	[ "$(json -n '[inputs | select(.type == "interval")] | length' "$out")" -gt 15 ]
+}
+
+known_blocks_by_pid() {
+	local name
+	measure block -- offcpu -q
+	nothing_lost
+	for name in sleep_thread futex_thread read_thread feed_thread; do
+		same "$name $(waits_in "$name")" "$name $(value "$pid" "${name}_blocks")"
+	done
+}
+
+@test "offcpu: with -p, attached before the waits begin, the counts are the same" {
+	exactly known_blocks_by_pid
+}
+
+@test "offcpu: waits of a deadlock that began long before show with every thread's stack, open at the end" {
+	local raw
+	start_workload deadlock 6 --now
+	wait_until 20 has_line "$tmp/$pid.out" '^blocked 6'
+	for raw in "" --force-raw; do
+		"$sonde" offcpu $raw -q -p "$pid" -d 300ms -o "$out"
+		nothing_lost
+		same "$(json -n -c '[inputs | select(.type == "stack")] | [(map(.occurrences) | add), (map(.open) | add), (map(.labels.reason) | unique)]' "$out")" \
+			'[0,7,["lock"]]'
+		same "$(json -n '[inputs | select(.type == "stack" and any(.frames[]; .name == "lock_ab")).open] | add' "$out")" 3
+		same "$(json -n '[inputs | select(.type == "stack" and any(.frames[]; .name == "lock_ba")).open] | add' "$out")" 3
+		# every wait fills the interval
+		json -n -e '[inputs] | (map(select(.type == "interval"))[0] | .end_ns - .start_ns) as $elapsed
+			| all(.[] | select(.type == "stack"); .value == .open * $elapsed)' "$out"
+	done
+}
+
+@test "offcpu: a deadlock that happens while sonde looks shows every thread with its stack" {
+	start_workload deadlock 4
+	attach offcpu -q -p "$pid" -o "$out"
+	go "$pid"
+	wait_until 20 has_line "$tmp/$pid.out" '^blocked 4'
+	stop INT
+	nothing_lost
+	same "$(json -n '[inputs | select(.type == "stack" and any(.frames[]; .name == "lock_ab")).open] | add' "$out")" 2
+	same "$(json -n '[inputs | select(.type == "stack" and any(.frames[]; .name == "lock_ba")).open] | add' "$out")" 2
+	same "$(json -n '[inputs | select(.type == "stack").open] | add' "$out")" 5
+}
+
+long_waits() {
+	run_command offcpu --min 35ms -- block
+	nothing_lost
+	same "$(waits_in read_thread)" "$(said read_thread_blocks)"
+	in_vm || same "$(waits_in sleep_thread)" 0
+}
+
+@test "offcpu: --min leaves out shorter waits and keeps the others" {
+	exactly long_waits
+	run_command offcpu --min 1h -- block
+	nothing_lost
+	same "$(json -n '[inputs | select(.type == "stack").occurrences] | add // 0' "$out")" 0
+}
+
+woken_waits() {
+	run_command offcpu --waker -- block
+	nothing_lost
+	same "$(waits_in read_thread)" "$(said read_thread_blocks)"
+}
+
+@test "offcpu: --waker joins the stack of the one who wrote to the pipe" {
+	exactly woken_waits
+	json -n -e '[inputs | select(.type == "stack" and any(.frames[]; .name == "read_thread"))]
+		| length > 0 and all(.[]; any(.waker.frames[]; .name == "feed_thread"))' "$out"
+	# a timer ends the sleeps: interrupts have no user stack
+	json -n -e '[inputs | select(.type == "stack" and any(.frames[]; .name == "sleep_thread"))]
+		| length > 0 and all(.[]; all(.waker.frames[]; .kind == "kernel" or .kind == "mark"))' "$out"
+}
+
+median_of_five() {
+	printf '%s\n' "$@" | sort -n | sed -n 3p
+}
+
+# The same workload five times each way: whoever else runs on this CPU lengthens single waits, in either.
+sampled_ping_pong() {
+	local i rounds=40000 exact=() estimated=()
+	in_vm && rounds=2000
+	for i in 1 2 3 4 5; do
+		run_command offcpu -q -- pingpong 1 $rounds
+		exact+=("$(time_in play_thread)")
+		run_command offcpu -q --sample -- pingpong 1 $rounds
+		nothing_lost
+		within "$(waits_in play_thread)" "$(said_sum blocks)" 15
+		estimated+=("$(time_in play_thread)")
+	done
+	json -n -e '[inputs | select(.type == "loss").rows[] | select(.part == "offcpu" and .reason == "sampled_out").count] | add > 0' "$out"
+	in_vm || within "$(median_of_five "${estimated[@]}")" "$(median_of_five "${exact[@]}")" 15
+}
+
+@test "offcpu: --sample estimates the number of waits of a ping-pong and their time within 15 per cent" {
+	pin 0
+	exactly sampled_ping_pong
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# sonde runq: waits for a CPU, counted by the kernel itself and timed by construction.
+load common
+
+# Each switch away is followed by one wait for the CPU: the kernel's own count of switches is the truth.
+whole_life() {
+	local threads
+	run_command runq --by pid "$@"
+	nothing_lost
+	threads=$(said_lines switches)
+	within "$(runq_count)" "$(said_sum switches)" 0 "$threads"
+}
+
+@test "runq: over the whole life of spinning threads the count equals their context switches" {
+	exactly whole_life -- spin 4 0 1
+}
+
+@test "runq: the same holds with raw tracepoints" {
+	exactly whole_life --force-raw -- spin 4 0 1
+}
+
+@test "runq: the same holds for threads that block and wake each other" {
+	local rounds=20000
+	in_vm && rounds=500
+	exactly whole_life -- pingpong 2 $rounds
+}
+
+# The slice is what each thread ran between two switches; one waits while three others run one each. Whoever else wants this CPU cuts
+# slices short: waits shorter than one slice are waits for somebody else.
+spinners() {
+	local slice_ns mode_ns
+	run_command runq --by pid -- spin 4 "$(last_cpu)" 2
+	nothing_lost
+	slice_ns=$(awk '$1 == "cpu_ns" { ns += $3; cpu[$2] = 1 } $1 == "switches" { n[$2] = $3 }
+		END { for (tid in cpu) sum += n[tid]; printf "%.0f\n", ns / sum }' "$tmp/said")
+	# upper edge of a bucket: 2^((offset + i + 1) / 8) seconds
+	mode_ns=$(json -n --argjson slice "$slice_ns" 'first(inputs | select(.type == "histogram")) | .offset as $o
+		| .bucket_counts | to_entries | map({ns: (pow(2; ($o + .key + 1) / 8) * 1e9), count: .value})
+		| map(select(.ns > $slice)) | max_by(.count).ns | floor' "$out")
+	in_vm || between "$mode_ns" $((3 * slice_ns / 2)) $((3 * slice_ns * 2))
+}
+
+@test "runq: of four spinners on one CPU each waits about three slices" {
+	exactly spinners
+}
+
+# 4 threads ready for 2 s, all on one CPU: what they did not run they waited
+ready_time() {
+	run_command runq --by pid -- spin 4 "$(last_cpu)" 2
+	nothing_lost
+	in_vm || within "$(json -n '[inputs | select(.type == "histogram").sum] | add' "$out")" $((8000000000 - $(said_sum cpu_ns))) 2
+}
+
+@test "runq: the sum of the waits is the time in which the threads were ready but did not run" {
+	exactly ready_time
+}
+
+@test "runq: who ran instead of spinners are the spinners" {
+	run_command runq -- spin 4 "$(last_cpu)" 1
+	nothing_lost
+	json -n -e '[inputs | select(.type == "counter" and .metric == "sonde_runq_ran_instead")] | max_by(.value).who.comm == "spin"' "$out"
+}
+
+@test "runq: --by comm and --by cgroup count the same waits as one histogram" {
+	local by
+	start_workload spin 2 0 600
+	go "$pid"
+	for by in none comm cgroup pid; do
+		"$sonde" runq -q --by $by -p "$pid" -d 200ms -o "$out"
+		nothing_lost
+		[ "$(runq_count)" -gt 0 ]
+		# no wait of the target outside of its histograms
+		same "$(runq_count)" "$(json -n '[inputs | select(.type == "loss").rows[] | select(.part == "runq" and .reason == "aggregated").count] | add' "$out")"
+	done
+}
