@@ -78,11 +78,12 @@ inline_always u64 forget(u64 *cell, u64 value)
 
 struct control control; /* .bss: written by user space through mmap */
 
-inline_always bool control__stopped(u64 now)
+/* Between the session's start and its end; outside of it nothing is counted, not even as seen. */
+inline_always bool control__running(u64 now)
 {
 	u64 stop = *(volatile u64 *)&control.stop_ns;
 
-	return stop && now >= stop;
+	return *(volatile u64 *)&control.cut && !(stop && now >= stop);
 }
 
 inline_always struct task_struct *task__current(void)

@@ -13,7 +13,7 @@ int on_tick(void *ctx)
 	struct task_struct *task;
 	bool published;
 
-	if (!l || control__stopped(bpf_ktime_get_ns()))
+	if (!l || !control__running(bpf_ktime_get_ns()))
 		return 0;
 	task = task__current();
 	loss__count(l, CPU, HITS);

@@ -293,7 +293,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct loss *l = loss__here();
 	u32 prev_state;
 
-	if (!l || control__stopped(now))
+	if (!l || !control__running(now))
 		return 0;
 	prev_state = config.switch_state ? (u32)ctx[3] : task__state(prev);
 	if (READ(prev, pid))
@@ -312,7 +312,7 @@ inline_always int woken(struct task_struct *task)
 	u64 now, open;
 	u32 state;
 
-	if (!l)
+	if (!l || !control.cut)
 		return 0;
 	loss__count(l, WALL_WAKE, HITS);
 	t = thread__get(task);
@@ -324,7 +324,7 @@ inline_always int woken(struct task_struct *task)
 	state = open ? open__state(open) : STATE_UNKNOWN;
 	now = bpf_ktime_get_ns();
 	/* One that is not blocked was woken before it was switched out: it never stopped running. */
-	if (!state__is_block(state) || control__stopped(now)) {
+	if (!state__is_block(state) || !control__running(now)) {
 		loss__count(l, WALL_WAKE, FILTERED);
 		return 0;
 	}

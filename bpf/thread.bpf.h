@@ -31,8 +31,7 @@ struct thread {
 #ifdef RAW_TP
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 32768);
+	__uint(max_entries, 4096); /* user space knows how many threads there are */
 	__type(key, u32);
 	__type(value, struct thread);
 } threads SEC(".maps");

@@ -239,14 +239,9 @@ static void cpu__tick(struct probe *probe)
 static int cpu__begin(struct probe *probe, uint64_t start_ns)
 {
 	struct cpu *c = (struct cpu *)probe;
-	struct cell_row *rows;
-	size_t count;
-	int err;
 
-	(void)start_ns;
-	err = unit__take_cells(&c->unit, &rows, &count); /* what came between attach and now */
-	free(rows);
-	return err;
+	__atomic_store_n(&c->unit.control->cut, start_ns, __ATOMIC_RELEASE);
+	return 0;
 }
 
 static void cpu__cut(struct probe *probe, uint64_t at_ns, bool last)

@@ -91,12 +91,29 @@ static const struct attempt {
 #define CELLS_MANY 16384
 #define CELLS_FEW  1024 /* who ran instead, and nothing else */
 
-static int sched__size_cells(struct sched *s, struct unit *u)
+/* Room for twice the threads that exist: the fourth field of /proc/loadavg is "running/all". */
+static unsigned threads_at_most(void)
+{
+	FILE *f = fopen("/proc/loadavg", "re");
+	unsigned all = 0;
+
+	if (f && fscanf(f, "%*s %*s %*s %*u/%u", &all) != 1)
+		all = 0;
+	if (f)
+		fclose(f);
+	return all < 2048 ? 4096 : 2 * all;
+}
+
+static int sched__size_maps(struct sched *s, struct unit *u)
 {
 	unsigned cells = s->options.offcpu || s->options.runq_key ? CELLS_MANY : CELLS_FEW;
 	int err = unit__resize(u, "cells_a", cells);
 
-	return err ? err : unit__resize(u, "cells_b", cells);
+	if (!err)
+		err = unit__resize(u, "cells_b", cells);
+	if (!err && u->image->raw) /* task storage needs no bound */
+		err = unit__resize(u, "threads", threads_at_most());
+	return err;
 }
 
 /* Raw tracepoints notice only when they are attached that an argument is missing, and 5.10 warns of what it
@@ -136,7 +153,7 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
 	if (!err)
-		err = sched__size_cells(s, u);
+		err = sched__size_maps(s, u);
 	for (size_t i = 0; !err && i < PROGRAMS; i++)
 		err = unit__autoload(u, programs[i].name, programs[i].wanted(s));
 	if (!err)

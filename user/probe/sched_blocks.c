@@ -6,6 +6,7 @@
 
 #include "base/units.h"
 #include "probe/sched.h"
+#include "probe/sched_strata.h"
 #include "probe/waits.h"
 
 const struct metric metric_offcpu_time = {
@@ -123,8 +124,13 @@ static void fill_hist(struct hist *h, const struct cell_row *rows, size_t count,
 	sample->occurrences = h->count;
 }
 
-struct totals {
-	uint64_t waits, open, ns;
+/* What one interval's emission works with. */
+struct emission {
+	struct sched *s;
+	struct point_stream *out;
+	struct drain *d;
+	uint64_t waits, open, ns; /* sums */
+	struct strata strata;	  /* with importance sampling; else empty */
 };
 
 /* The frames with the reason as a mark at the root: --reason. Caller frees. */
@@ -139,21 +145,24 @@ static struct frame *with_reason(const struct sample *sample, const char *mark)
 	return frames;
 }
 
-static int emit_point(struct sched *s, struct point_stream *out, struct point *p, unsigned state)
+static int emit_point(struct emission *e, struct point *p, unsigned state)
 {
 	char mark[32];
 	struct frame *frames;
 	int err;
 
-	if (!s->options.reason)
-		return out->emit(out, p);
+	e->waits += p->sample.occurrences;
+	e->open += p->sample.open;
+	e->ns += p->sample.value;
+	if (!e->s->options.reason)
+		return e->out->emit(e->out, p);
 	snprintf(mark, sizeof(mark), "[%s]", state__word(state));
 	frames = with_reason(&p->sample, mark);
 	if (!frames)
 		return -ENOMEM;
 	p->sample.frames = frames;
 	p->sample.count++;
-	err = out->emit(out, p);
+	err = e->out->emit(e->out, p);
 	free(frames);
 	return err;
 }
@@ -187,30 +196,71 @@ static void fill_waker(struct sample *sample, const struct stack_view *view)
 		}
 }
 
-static int emit_group(struct sched *s, const struct cell_row *rows, size_t count, struct point_stream *out,
-		      struct drain *d, struct totals *sum)
+static bool is_self(const struct emission *e, const struct stack_view *view)
+{
+	return view->who.tgid && view->who.tgid == (uint32_t)e->s->probe.context->self;
+}
+
+static int emit_group(struct emission *e, const struct cell_row *rows, size_t count)
 {
 	const struct cell_key *key = &rows[0].key;
 	struct point p = {.metric = &metric_offcpu_time, .label = {state__word(key->state)}};
+	const struct stacks *stacks = e->s->probe.context->stacks;
 	struct stack_view view, waker;
 	struct hist hist;
+	bool found = probe__view(stacks, key->a, &view);
 
-	bool found = probe__view(s->probe.context->stacks, key->a, &view);
-
-	if (view.who.tgid && view.who.tgid == (uint32_t)s->probe.context->self)
+	if (is_self(e, &view))
 		return 0;
 	fill_hist(&hist, rows, count, &p.sample);
-	probe__fill_sample(&p.sample, &p.who, &view, d, p.sample.occurrences + p.sample.open);
+	probe__fill_sample(&p.sample, &p.who, &view, e->d, p.sample.occurrences + p.sample.open);
+	p.sample.value = strata__scale(&e->strata, &p.who, key->state, p.sample.value);
 	p.sample.hist = hist.count ? &hist : NULL;
-	d->lost_stacks += found ? 0 : p.sample.occurrences + p.sample.open;
+	e->d->lost_stacks += found ? 0 : p.sample.occurrences + p.sample.open;
 	if (key->b) {
-		probe__view(s->probe.context->stacks, key->b, &waker);
+		probe__view(stacks, key->b, &waker);
 		fill_waker(&p.sample, &waker);
 	}
-	sum->waits += p.sample.occurrences;
-	sum->open += p.sample.open;
-	sum->ns += p.sample.value;
-	return emit_point(s, out, &p, key->state);
+	return emit_point(e, &p, key->state);
+}
+
+static int emit_unsampled(struct emission *e)
+{
+	static const struct frame mark = {.name = "[not sampled]", .object = "", .kind = FRAME_MARK};
+	const struct stratum *stratum;
+	size_t cursor = 0;
+	int err = 0;
+
+	while (!err && strata__next_unsampled(&e->strata, &cursor, &stratum)) {
+		struct point p = {
+			.metric = &metric_offcpu_time,
+			.who = stratum->who,
+			.label = {state__word(stratum->state)},
+			.sample = {.frames = &mark, .count = 1, .value = stratum->exact_ns},
+		};
+
+		err = emit_point(e, &p, stratum->state);
+	}
+	return err;
+}
+
+/* With --min the accounts hold waits that are not asked for: then nothing is scaled. */
+static int open_strata(struct emission *e, const struct cell_row *rows, const struct group *groups,
+		       size_t count)
+{
+	struct stack_view view;
+	int err;
+
+	if (!e->s->options.sample || e->s->options.min_ns)
+		return 0;
+	err = strata__open(&e->strata, e->s);
+	for (size_t i = 0; !err && i < count; i++) {
+		const struct cell_key *key = &rows[groups[i].first].key;
+
+		probe__view(e->s->probe.context->stacks, key->a, &view);
+		strata__estimate(&e->strata, &view.who, key->state, groups[i].ns);
+	}
+	return err;
 }
 
 static size_t threads_alive(const struct sched *s)
@@ -224,30 +274,31 @@ static size_t threads_alive(const struct sched *s)
 	return n;
 }
 
-static void headline(struct sched *s, const struct totals *sum, struct drain *d)
+static void headline(const struct emission *e)
 {
-	size_t threads = threads_alive(s);
+	size_t threads = threads_alive(e->s);
+	struct buf *line = &e->d->headline;
 
-	if (d->headline.len)
+	if (line->len)
 		return;
-	buf__printf(&d->headline, "%zu thread%s, blocked ", threads, threads == 1 ? "" : "s");
-	units__duration(&d->headline, sum->ns);
-	buf__puts(&d->headline, " in ");
-	units__count(&d->headline, sum->waits + sum->open);
-	buf__puts(&d->headline, sum->waits + sum->open == 1 ? " wait" : " waits");
-	if (sum->open) {
-		buf__puts(&d->headline, " (");
-		units__count(&d->headline, sum->open);
-		buf__puts(&d->headline, " still open)");
+	buf__printf(line, "%zu thread%s, blocked ", threads, threads == 1 ? "" : "s");
+	units__duration(line, e->ns);
+	buf__puts(line, " in ");
+	units__count(line, e->waits + e->open);
+	buf__puts(line, e->waits + e->open == 1 ? " wait" : " waits");
+	if (e->open) {
+		buf__puts(line, " (");
+		units__count(line, e->open);
+		buf__puts(line, " still open)");
 	}
-	if (s->options.sample)
-		buf__puts(&d->headline, ", estimated from samples");
+	if (e->s->options.sample)
+		buf__puts(line, ", stacks by sampling");
 }
 
 int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
 		       struct drain *d)
 {
-	struct totals sum = {0};
+	struct emission e = {.s = s, .out = out, .d = d};
 	struct group *groups = NULL;
 	struct cell_row *all;
 	size_t total, n = 0;
@@ -257,10 +308,13 @@ int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, str
 	if (all)
 		groups = group(all, total, &n);
 	if (groups)
-		err = 0;
+		err = open_strata(&e, all, groups, n);
 	for (size_t i = 0; !err && i < n; i++)
-		err = emit_group(s, all + groups[i].first, groups[i].count, out, d, &sum);
-	headline(s, &sum, d);
+		err = emit_group(&e, all + groups[i].first, groups[i].count);
+	if (!err)
+		err = emit_unsampled(&e);
+	headline(&e);
+	strata__close(&e.strata);
 	free(groups);
 	free(all);
 	return err;

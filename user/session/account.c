@@ -50,10 +50,9 @@ static uint64_t sum_runs(struct probe *const *probes, const struct loss *l)
 	return runs;
 }
 
-void account__begin(struct account_book *a, struct probe *const *probes, uint64_t now_ns)
+void account__begin(struct account_book *a, uint64_t now_ns)
 {
 	*a = (struct account_book){.statistics_fd = -1, .next_window_ns = now_ns + FIRST_NS};
-	sum_losses(probes, &a->base);
 	a->base_cpu_ns = own_cpu_ns();
 }
 

@@ -25,7 +25,7 @@ struct account_book {
 	double own_cost; /* share of the machine's CPU time */
 };
 
-void account__begin(struct account_book *a, struct probe *const *probes, uint64_t now_ns);
+void account__begin(struct account_book *a, uint64_t now_ns); /* before the probes begin to count */
 /* Opens and closes the kernel's statistics for a moment now and then: they cost every BPF program 70 to 90 ns
  * a run. */
 void account__tick(struct account_book *a, uint64_t now_ns);

@@ -260,6 +260,10 @@ int session__end_interval(struct session *s, bool last)
 	session__clear_progress(s);
 	if (!err)
 		err = output__end(&s->output, &interval);
+	if (err == -EPIPE) {
+		s->output.reader_gone = true;
+		err = 0;
+	}
 	if (err)
 		msg__error("cannot write the result: %s", strerror(-err));
 	buf__free(&d.headline);
@@ -277,13 +281,13 @@ static int session__begin(struct session *s)
 
 	clock_gettime(CLOCK_REALTIME, &s->wall_start);
 	s->start_ns = s->interval_start_ns = now;
+	account__begin(&s->book, now);
 	for (int i = 0; !err && s->probes[i]; i++)
 		err = s->probes[i]->type->begin(s->probes[i], now);
 	if (err) {
 		msg__error("cannot begin: %s", strerror(-err));
 		return EXIT_RUN_FAILED;
 	}
-	account__begin(&s->book, s->probes, now);
 	return s->child.pid ? session__release_child(s) : 0;
 }
 
