@@ -30,6 +30,12 @@ attach() {
 	! ended "$probe" || finish "$probe"
 }
 
+# attach_stream ARG...: likewise, with JSON lines on its stdout; sets $out
+attach_stream() {
+	attach "$@" --json
+	out=$tmp/$probe.out
+}
+
 attached_or_ended() {
 	is_attached "$1" || ended "$1"
 }
@@ -99,9 +105,9 @@ reasons_of() {
 	json -n --arg f "$1" '[inputs | select(.type == "stack" and any(.frames[]; .name == $f)).labels.reason] | unique | join(" ")' "$out"
 }
 
-# pids_of: the distinct processes of all points
+# pids_of: the distinct processes of all points, but for those that kept others waiting: they may be anybody
 pids_of() {
-	json -n '[inputs | .who.tgid // empty] | unique | map(tostring) | join(" ")' "$out"
+	json -n '[inputs | select(.metric != "sonde_runq_ran_instead").who.tgid // empty] | unique | map(tostring) | join(" ")' "$out"
 }
 
 # runq_count [FILE]: waits over all histograms of all intervals
@@ -128,7 +134,7 @@ elapsed_ns() {
 # Every interval has a loss account whose laws hold, and nothing was lost.
 nothing_lost() {
 	json -n -e '[inputs | select(.type == "loss")] | length > 0 and all(.[]; .accounted and .lost == 0)' "${1:-$out}" >/dev/null ||
-		fail "not accounted, or lost: $(grep '"type":"loss"' "${1:-$out}" | grep -v '"lost":0,"accounted":true')"
+		fail "not accounted, or lost: $(grep '"type":"loss"' "${1:-$out}" | grep -v '"lost":0,"accounted":true' | head -n 3)"
 }
 
 same() {
@@ -169,4 +175,26 @@ pin() {
 
 last_cpu() {
 	echo $(($(nproc --all) - 1))
+}
+
+# seen FUNCTION [FILE]: whether any stack has it
+seen() {
+	json -n -e --arg f "$1" '[inputs | select(.type == "stack" and any(.frames[]; .name == $f))] | length > 0' "${2:-$out}" >/dev/null
+}
+
+unseen() {
+	! seen "$@" || fail "there are stacks with $1"
+}
+
+# only_pids PID...: the points are about these processes, all of them and no other
+only_pids() {
+	same "$(pids_of)" "$(printf '%s\n' "$@" | sort -n | paste -sd' ')"
+}
+
+# thread_named PID NAME
+thread_named() {
+	local task
+	for task in /proc/"$1"/task/*; do
+		[ "$(cat "$task/comm")" != "$2" ] || echo "${task##*/}"
+	done
 }

@@ -1,0 +1,293 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Who is watched: exactly the target, from the first to the last instruction.
+load common
+
+# A burn outside of every target, in the way of whoever attributes too much.
+start_outsider() {
+	start_workload burn 600
+	outsider=$pid
+	go "$pid"
+}
+
+@test "target: -G sees a cgroup's processes, its grandchildren's and nobody else" {
+	local top parent child grandchild command
+	start_outsider
+	make_cgroup top/middle/leaf
+	top=${cgroup%/middle/leaf}
+	start_workload tree 1 --early --cgroup "$cgroup"
+	parent=$pid child=$(value "$pid" child) grandchild=$(value "$pid" grandchild)
+	echo "$child" >"${cgroup%/leaf}/cgroup.procs"
+	enter_cgroup "$top" "$parent"
+	attach profile -q -F 499 -G "$top" -o "$out"
+	go "$parent"
+	finish "$parent"
+	stop INT
+	nothing_lost
+	only_pids "$parent" "$child" "$grandchild"
+	seen burn_parent
+	seen burn_child
+	seen burn_grandchild
+	unseen burn_60
+}
+
+@test "target: -G on the leaf sees the leaf alone, by path and by id, in every command" {
+	local command grandchild
+	make_cgroup top/leaf
+	start_workload tree 3 --early --cgroup "$cgroup"
+	grandchild=$(value "$pid" grandchild)
+	go "$pid"
+	for command in "profile -F 499" runq\ --by\ pid offcpu wall; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" $command -q -G "$cgroup" -d 300ms -o "$out"
+		nothing_lost
+		[ "$command" = offcpu ] || only_pids "$grandchild"
+	done
+	"$sonde" wall -q -G "$(stat -c %i "$cgroup")" -d 200ms -o "$out"
+	only_pids "$grandchild"
+}
+
+@test "target: -G sees a process from the moment it is moved into the cgroup until it is moved out" {
+	local raw
+	for raw in "" --force-raw; do
+		make_cgroup target
+		start_workload burn 600
+		go "$pid"
+		attach_stream wall -q $raw -i 200ms -G "$cgroup"
+		wait_until 20 intervals_past 1
+		same "$(pids_of)" ""
+		enter_cgroup "$cgroup" "$pid"
+		wait_until 20 seen_pid "$pid"
+		enter_cgroup "$(cgroup2_mount)" "$pid"
+		wait_until 20 quiet_intervals
+		stop INT
+		nothing_lost
+		only_pids "$pid"
+		kill "$pid"
+	done
+}
+
+intervals_past() {
+	[ "$(grep -c '"type":"interval"' "$out")" -ge "$1" ]
+}
+
+seen_pid() {
+	grep -q "\"tgid\":$1," "$out"
+}
+
+# two intervals without a point behind those that had some
+quiet_intervals() {
+	[ "$(json -n '[inputs | select(.type == "counter" or .type == "interval")] | (map(select(.type == "counter").interval) | max) as $last
+		| map(select(.type == "interval" and .interval > $last)) | length' "$out" 2>/dev/null || echo 0)" -ge 2 ]
+}
+
+@test "target: -p sees all threads of a process, those that start later too, and their whole CPU time" {
+	local raw cpu_ns
+	start_outsider
+	for raw in "" --force-raw; do
+		measure newthreads 5 100 -- wall -q $raw
+		nothing_lost
+		only_pids "$pid"
+		same "$(json -n '[inputs | select(.type == "counter").who.tid] | unique | length' "$out")" 6
+		cpu_ns=$(value "$pid" cpu_ns)
+		in_vm || within "$(($(state_ns user) + $(state_ns sys)))" "$cpu_ns" 1 10000000
+	done
+	measure newthreads 5 100 -- profile -q -F 499
+	nothing_lost
+	only_pids "$pid"
+	seen new_thread
+	unseen burn_60
+}
+
+@test "target: -p with several processes sees each of them" {
+	local first second
+	start_workload burn 600
+	first=$pid
+	go "$first"
+	start_workload getppid 600
+	second=$pid
+	go "$second"
+	start_outsider
+	"$sonde" profile -q -F 499 -p "$first,$second" -d 1s -o "$out"
+	nothing_lost
+	only_pids "$first" "$second"
+}
+
+@test "target: -t sees one thread of a process and no other" {
+	local tid
+	start_workload phases 1000
+	tid=$(thread_named "$pid" spinner)
+	go "$pid"
+	if in_vm && ! "$sonde" wall -q -t "$tid" -d 100ms -o "$out" 2>"$err"; then
+		# before Linux 6.9 a pidfd is a process's
+		has_line "$err" 'this kernel knows pidfds of processes only'
+		return
+	fi
+	"$sonde" profile -q -F 499 -t "$tid" -d 500ms -o "$out"
+	nothing_lost
+	seen spin_forever
+	unseen phase_cpu
+	same "$(json -n '[inputs | .who.tid // empty] | unique | join(" ")' "$out")" "$tid"
+	"$sonde" wall -q -t "$tid" -d 300ms -o "$out"
+	same "$(json -n '[inputs | .who.tid // empty] | unique | join(" ")' "$out")" "$tid"
+	within "$(all_states_ns)" "$(elapsed_ns)" 0.1
+}
+
+@test "target: --comm sees a process that gets the name by exec, and not what it did before" {
+	start_workload exec 300 after-exec
+	attach profile -q -F 499 --comm 'after-e?ec*' -o "$out"
+	go "$pid"
+	finish "$pid"
+	stop INT
+	nothing_lost
+	seen after_exec
+	unseen before_exec
+	only_pids "$pid"
+}
+
+@test "target: --comm sees a process that renames itself, with its other threads, and not what it did before" {
+	start_workload rename 300 'after[x]'
+	attach profile -q -F 499 --comm 'after\[x\]' -o "$out"
+	go "$pid"
+	finish "$pid"
+	stop INT
+	nothing_lost
+	seen after_rename
+	seen bystander_thread
+	unseen before_rename
+	only_pids "$pid"
+}
+
+@test "target: --comm with a name that fits from the start sees it at once, in every command" {
+	local command
+	start_outsider
+	start_workload spin 2 0 600
+	go "$pid"
+	for command in "profile -F 499" runq\ --by\ pid wall; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" $command -q --comm 'sp[g-k]n' -d 300ms -o "$out"
+		nothing_lost
+		only_pids "$pid"
+	done
+}
+
+@test "target: -u sees a user's processes, by name and by number" {
+	local user
+	start_outsider
+	start setpriv --reuid nobody --regid nogroup --clear-groups "$workloads/burn" 600
+	wait_ready "$pid"
+	go "$pid"
+	for user in nobody "$(id -u nobody)"; do
+		"$sonde" profile -q -F 499 -u "$user" -d 500ms -o "$out"
+		nothing_lost
+		only_pids "$pid"
+		seen burn_60
+	done
+}
+
+@test "target: --follow sees the descendants that exist, without it they are not seen" {
+	local parent child grandchild
+	start_workload tree 2 --early
+	parent=$pid child=$(value "$pid" child) grandchild=$(value "$pid" grandchild)
+	go "$parent"
+	"$sonde" profile -q -F 499 -p "$parent" -d 400ms -o "$out"
+	only_pids "$parent"
+	"$sonde" profile -q -F 499 -p "$parent" --follow -d 400ms -o "$out"
+	nothing_lost
+	only_pids "$parent" "$child" "$grandchild"
+}
+
+@test "target: --follow sees the descendants to come, without it they are not seen" {
+	measure tree 1 -- profile -q -F 499
+	only_pids "$pid"
+	measure tree 1 -- profile -q -F 499 --follow
+	nothing_lost
+	only_pids "$pid" "$(value "$pid" child)" "$(value "$pid" grandchild)"
+	seen burn_grandchild
+}
+
+@test "target: a COMMAND is followed from its first instruction on" {
+	local self
+	run_command wall -- tree 1
+	nothing_lost
+	self=$(said ready)
+	only_pids "$self" "$(said child)" "$(said grandchild)"
+	run_command profile -F 499 -- tree 1
+	nothing_lost
+	seen burn_parent
+	seen burn_child
+	seen burn_grandchild
+}
+
+@test "target: conditions hold together: a cgroup's processes of that name only" {
+	make_cgroup both
+	start_outsider
+	enter_cgroup "$cgroup" "$outsider"
+	start_workload spin 2 0 600
+	enter_cgroup "$cgroup" "$pid"
+	go "$pid"
+	"$sonde" profile -q -F 499 -G "$cgroup" --comm spin -d 500ms -o "$out"
+	nothing_lost
+	only_pids "$pid"
+}
+
+@test "target: in a PID namespace -p means that namespace's PID, and others' are not found" {
+	# a process that has the same number outside does not matter: numbers inside begin at 1
+	SONDE_TEST=$test_tag unshare --pid --fork --mount-proc --kill-child bash -c '
+		"$1/burn" 600 --now >/dev/null &
+		inside=$!
+		[ "$inside" -lt 100 ] || exit 9
+		"$2" profile -q -F 499 -p "$inside" -d 500ms -o "$3" || exit 10
+		"$2" wall -q -p "$inside" -d 200ms -o "$3.wall.json" || exit 11
+		"$2" profile -q -p 99999 -d 100ms -o "$3.none.json"
+		[ $? = 4 ] || exit 12' inside "$workloads" "$sonde" "$out"
+	nothing_lost
+	seen burn_60
+	same "$(json -n '[inputs | select(.type == "stack").who.comm] | unique | join(" ")' "$out")" burn
+	nothing_lost "$out.wall.json"
+	json -n -e '[inputs | select(.type == "counter").who.tid] | unique | length == 1' "$out.wall.json"
+	[ ! -e "$out.none.json" ]
+}
+
+@test "target: a reused PID gets nothing of its predecessor's, and the predecessor's target nothing of it" {
+	local old other
+	start_workload deadlock 2 --now
+	other=$pid
+	start_workload deadlock 2 --now
+	old=$pid
+	attach profile -q -F 499 -p "$old,$other" -o "$out"
+	local samples=$probe
+	attach wall -q -p "$old,$other" -o "$tmp/wall.json"
+	kill -KILL "$old"
+	wait "$old" || true
+	wait_until 10 test ! -e "/proc/$old"
+	start "$workloads/withpid" "$old" "$workloads/burn" 1 --now
+	finish "$pid"
+	same "$(value "$pid" ready)" "$old"
+	kill -INT "$samples"
+	finish "$samples"
+	stop INT
+	nothing_lost
+	nothing_lost "$tmp/wall.json"
+	unseen burn_60
+	# the burn had a second of CPU time
+	[ "$(json -n '[inputs | select(.type == "counter" and (.labels.state == "user" or .labels.state == "sys")).value] | add // 0' "$tmp/wall.json")" -lt 500000000 ]
+}
+
+@test "target: two processes that had the same PID in one run are two" {
+	local old
+	make_cgroup reused
+	start_workload spin 2 0 1
+	old=$pid
+	enter_cgroup "$cgroup" "$old"
+	attach runq -q -G "$cgroup" --by pid -o "$out"
+	go "$old"
+	finish "$old"
+	wait_until 10 test ! -e "/proc/$old"
+	# shellcheck disable=SC2016 # of the inner shell
+	start bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' enter "$cgroup" "$workloads/withpid" "$old" "$workloads/spin" 2 0 1 --now
+	finish "$pid"
+	stop INT
+	nothing_lost
+	same "$(json -n --argjson p "$old" '[inputs | select(.type == "histogram" and .who.tgid == $p).who.start_ns] | unique | length' "$out")" 2
+}
