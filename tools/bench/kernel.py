@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import platform
+import resource
 import shutil
 import struct
 import subprocess
@@ -121,12 +122,21 @@ def context_switches():
         return next(int(line.split()[1]) for line in file if line.startswith("ctxt "))
 
 
+def others_cpu_s():
+    """CPU time that has gone into anything but this process and the children it has reaped, interrupts included."""
+    with open("/proc/stat") as file:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    total = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return total - sum(usage.ru_utime + usage.ru_stime for usage in own)
+
+
 def have_tracefs():
     return os.path.isdir(f"{TRACEFS}/events/sched")
 
 
 def machine():
-    """One line about the machine, without load."""
+    """The machine in a few words."""
     model = "unknown CPU"
     with open("/proc/cpuinfo") as file:
         for line in file:

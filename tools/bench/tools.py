@@ -2,7 +2,7 @@
 """The tools that are compared, and how one of them is started, awaited and ended.
 
 A tool is one row: what it answers, its commands (several run at the same time), and the same with an end after one
-second. {sonde}, {here} and {work} are replaced.
+second. {sonde} and {here} are replaced.
 """
 import collections
 import ctypes
@@ -11,6 +11,7 @@ import select
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import kernel
@@ -18,7 +19,7 @@ import kernel
 PR_SET_PDEATHSIG = 1
 ATTACH_LIMIT_S = 30
 END_LIMIT_S = 20
-SETTLE_S = 0.4  # no further link for so long: all are there
+SETTLE_S = 0.8  # no further link for so long: all are there
 
 RUNQ_BT = """
 tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @since[args->pid] = nsecs; }
@@ -79,7 +80,7 @@ TOOLS = (
     Tool("sonde offcpu --sample", "off-CPU stacks", **sonde("offcpu", "--sample"), aims=SAMPLED),
     Tool("offcputime", "off-CPU stacks", **libbpf("offcputime", "1")),
     Tool("bpftrace offcputime", "off-CPU stacks", **bpftrace(OFFCPU_BT)),
-    Tool("sonde wall -o FILE.svg", "all three", **sonde("wall", "-o", "{work}/wall.svg"), aims=STACKS),
+    Tool("sonde wall --svg", "all three", **sonde("wall", "--svg"), aims=STACKS),
     Tool("runqlat cpudist offcputime", "all three", **together("runqlat", "cpudist", "offcputime")),
     Tool("bpftrace, both", "two of three", **together(("bpftrace", "-e", RUNQ_BT), ("bpftrace", "-e", OFFCPU_BT))),
 )
@@ -103,14 +104,14 @@ class ToolError(Exception):
 class Process:
     """One command, from its exec on. It ends with us, however we end."""
 
-    def __init__(self, argv, places, number=0, stdout=None):
+    def __init__(self, argv, places, stdout=None):
         # bpftrace's scripts have braces of their own
         self.argv = [each.format(**places) if each.startswith("{") else each for each in argv]
-        self.stderr_path = f"{places['work']}/stderr.{number}"
+        self.stderr = tempfile.TemporaryFile()
         reader, writer = os.pipe()
-        with open(self.stderr_path, "wb") as stderr, open(os.devnull, "wb") as null:
-            self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout or null, stderr=stderr,
-                                          start_new_session=True, preexec_fn=lambda: self.before_exec(writer))
+        self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL,
+                                      stderr=self.stderr, start_new_session=True,
+                                      preexec_fn=lambda: self.before_exec(writer))
         os.close(writer)
         self.exec_ns = int(os.read(reader, 32))
         os.close(reader)
@@ -122,9 +123,9 @@ class Process:
         os.write(writer, str(time.monotonic_ns()).encode())
 
     def words(self):
-        with open(self.stderr_path, errors="replace") as file:
-            lines = file.read().split("\n")
-        return " ".join(line for line in lines if line.strip())[-200:]
+        """The end of what it said on stderr, in one line."""
+        self.stderr.seek(0)
+        return " ".join(self.stderr.read().decode(errors="replace").split())[-200:]
 
     def attached(self):
         try:
@@ -171,8 +172,8 @@ class Running:
     def __init__(self, tool, places, expected):
         self.processes = []
         try:
-            for number, command in enumerate(tool.commands):
-                self.processes.append(Process(command, places, number))
+            for command in tool.commands:
+                self.processes.append(Process(command, places))
             waits = [process.wait_attached(count)
                      for process, count in zip(self.processes, expected or [None] * len(self.processes))]
         except BaseException:
@@ -180,11 +181,6 @@ class Running:
             raise
         self.counts = [count for count, _ in waits]
         self.attached_ns = max(ns for _, ns in waits)
-        self.programs, self.maps = set(), set()
-        for process in self.processes:
-            programs, maps = kernel.ids_of(process.popen.pid)
-            self.programs |= programs
-            self.maps |= maps
 
     def __enter__(self):
         return self
@@ -197,13 +193,20 @@ class Running:
         for process in self.processes:
             process.kill()
 
+    def ids(self):
+        """The ids of its programs and of its maps."""
+        found = [kernel.ids_of(process.popen.pid) for process in self.processes]
+        return set().union(*(programs for programs, _ in found)), set().union(*(maps for _, maps in found))
+
     def counters(self):
         """{program id: (name, run time ns, runs)} of this tool's programs."""
+        programs, _ = self.ids()
         return {number: (row["name"], row.get("run_time_ns", 0), row.get("run_cnt", 0))
-                for number, row in kernel.bpftool("prog").items() if number in self.programs}
+                for number, row in kernel.bpftool("prog").items() if number in programs}
 
     def map_bytes(self):
-        return kernel.map_bytes(self.maps, self.programs)
+        programs, maps = self.ids()
+        return kernel.map_bytes(maps, programs)
 
     def end(self):
         """Ends it properly; returns the peak memory of its processes."""

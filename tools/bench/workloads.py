@@ -11,11 +11,15 @@ LIMIT_S = 120  # a run that takes longer than this is not measured but ended
 # name, arguments of perf bench, loops of a full and of a quick run
 Workload = collections.namedtuple("Workload", "name arguments loops quick_loops")
 WORKLOADS = (
-    Workload("pipe", ("sched", "pipe"), 80000, 30000),
-    Workload("messaging", ("sched", "messaging"), 60, 30),
+    Workload("pipe", ("sched", "pipe"), 100000, 25000),
+    Workload("messaging", ("sched", "messaging"), 100, 25),
 )
 # seconds by perf's own clock, and CPU seconds of all its processes
 Run = collections.namedtuple("Run", "wall_s cpu_s")
+
+
+class WorkloadError(Exception):
+    pass
 
 
 def end_group(pid):
@@ -42,5 +46,5 @@ def run(workload, quick):
             process.wait()
         process.stdout.close()
     if process.returncode != 0:
-        raise RuntimeError(f"perf bench {' '.join(workload.arguments)} ended with {process.returncode}")
+        raise WorkloadError(f"perf bench {' '.join(workload.arguments)} ended with {process.returncode}")
     return Run(float(output.split()[-1]), usage.ru_utime + usage.ru_stime)
