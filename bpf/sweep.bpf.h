@@ -133,8 +133,7 @@ inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool 
 	if (config.offcpu && state >= STATE_FIRST_BLOCKED)
 		t->now.stack = stack__of_blocked(task, may_sleep, l);
 	t->weight = 1;
-	t->watched_ns = since;
-	t->cut = since >= control.cut ? control.cut : 0;
+	thread__begin(t, task, since);
 	thread__open_first(t, open__make(since, state));
 }
 

@@ -23,8 +23,11 @@ struct thread {
 	u64 watched_ns;
 	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
 	u64 known_stack; /* last stack whose record user space has */
+	u64 start_ns; /* with `key` its identity for user space; in the task itself an exec by a thread that
+			 is not */
+	u32 key;      /* the leader would change both */
+	u32 dead;
 	u32 ewma_us, weight;
-	u32 dead, reserved;
 	struct account now, at_cut;
 };
 
@@ -152,11 +155,20 @@ inline_always void thread__enter(struct thread *t, u32 state, u64 now, u32 if_fr
 	t->sequence++;
 }
 
+inline_always void thread__begin(struct thread *t, struct task_struct *task, u64 since)
+{
+	u64 cut = control.cut;
+
+	t->watched_ns = since;
+	t->cut = since >= cut ? cut : 0;
+	t->key = READ(task, pid);
+	t->start_ns = READ(task, start_time);
+}
+
 /* Starts to watch a thread that is `state` since `since`. */
 inline_always struct thread *thread__watch(struct task_struct *task, u32 state, u64 since, struct loss *l)
 {
 	struct thread *t = thread__create(task);
-	u64 cut = control.cut;
 
 	loss__count(l, THREAD, HITS);
 	if (!t) {
@@ -164,10 +176,8 @@ inline_always struct thread *thread__watch(struct task_struct *task, u32 state, 
 		return NULL;
 	}
 	loss__count(l, THREAD, AGGREGATED);
-	if (!t->watched_ns) {
-		t->watched_ns = since;
-		t->cut = since >= cut ? cut : 0;
-	}
+	if (!t->watched_ns)
+		thread__begin(t, task, since);
 	thread__open_first(t, open__make(since, state));
 	return t;
 }
@@ -191,12 +201,12 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 	r->type = 0;
 	r->tgid = pids.tgid;
 	r->tid = pids.tid;
-	r->key = READ(task, pid);
+	r->key = t->key;
 	r->runs = t->runs;
 	r->weight = t->weight;
 	r->watched_ns = t->watched_ns;
 	r->end_ns = 0;
-	r->start_ns = READ(task, start_time);
+	r->start_ns = t->start_ns;
 	r->start_boot_ns = READ(leader, start_boottime);
 	r->cgroup = task__cgroup(task);
 	r->utime_ns = READ(task, utime);

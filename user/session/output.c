@@ -93,7 +93,8 @@ static int open_sink(struct output *out, const char *path)
 	return EXIT_USAGE;
 }
 
-/* Beside a file, people get the top lines on stderr. */
+/* Beside a file or stacks for another program, people get the top lines on stderr. A stream of JSON is for
+ * programs alone. */
 static int open_preview(struct output *out, const struct options *o)
 {
 	struct sink_options preview = {
@@ -105,7 +106,8 @@ static int open_preview(struct output *out, const struct options *o)
 		.verbose = o->verbose,
 	};
 
-	if (o->quiet || !strcmp(out->type->name, "table"))
+	if (o->quiet || !strcmp(out->type->name, "table") ||
+	    (!strcmp(out->type->name, "json") && !is_file(out->path)))
 		return 0;
 	out->preview = table_sink__to(stderr, &preview);
 	return out->preview ? 0 : EXIT_RUN_FAILED;

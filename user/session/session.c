@@ -211,6 +211,17 @@ static int session__drain(struct session *s, struct drain *d)
 	return err;
 }
 
+/* The last words of a run whose result is a stream for programs: everybody else has a head line. */
+static void say_summary(const struct session *s, const struct interval *i)
+{
+	if (!i->last || s->plan->options->quiet || s->output.preview ||
+	    !strcmp(s->output.type->name, "table"))
+		return;
+	msg__note("%s, %.1f s in %u interval%s, %llu lost, own cost %.1f %%", i->subject,
+		  (i->end_ns - s->start_ns) / 1e9, i->number, i->number == 1 ? "" : "s",
+		  (unsigned long long)i->lost, 100 * i->own_cost);
+}
+
 /* The words that only the session knows: stacks that came but were refused. */
 static void add_notes(struct session *s, struct drain *d)
 {
@@ -266,6 +277,8 @@ int session__end_interval(struct session *s, bool last)
 	}
 	if (err)
 		msg__error("cannot write the result: %s", strerror(-err));
+	if (!err)
+		say_summary(s, &interval);
 	buf__free(&d.headline);
 	buf__free(&d.note);
 	s->interval_start_ns = d.to_ns;
