@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the bench asks the kernel: BPF statistics, the programs and maps of a process, its memory, facts of the machine.
+"""What the bench asks the kernel: BPF statistics, the programs and maps of a process, memory, the machine.
 
 Times are nanoseconds, sizes bytes.
 """
@@ -34,7 +34,7 @@ def bpf(command, attr):
 
 
 class Statistics:
-    """The kernel keeps run time and count of BPF programs while this is open; it stops by itself if we are killed."""
+    """While this is open the kernel keeps run time and count of BPF programs; also if we are killed."""
 
     def __enter__(self):
         self.fd = bpf(CMD_ENABLE_STATS, struct.pack("I", 0))
@@ -49,13 +49,13 @@ def statistics_left_on():
 
 
 def attach_empty_program(tracepoint):
-    """A program of two instructions on a raw tracepoint: what any program there costs at least. Detached when we end."""
+    """A program of two instructions: what any program there costs at least. It is detached when we end."""
     instructions = struct.pack("<BBhi", 0xB7, 0, 0, 0) + struct.pack("<BBhi", 0x95, 0, 0, 0)  # r0 = 0; exit
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
-    head = struct.pack("IIQQIIQII16s", PROG_TYPE_RAW_TRACEPOINT, len(instructions) // 8, ctypes.addressof(code),
-                       ctypes.addressof(license_text), 0, 0, 0, 0, 0, b"on_switch")
-    program = bpf(CMD_PROG_LOAD, head)
+    program = bpf(CMD_PROG_LOAD, struct.pack(
+        "IIQQIIQII16s", PROG_TYPE_RAW_TRACEPOINT, len(instructions) // 8, ctypes.addressof(code),
+        ctypes.addressof(license_text), 0, 0, 0, 0, 0, b"on_switch"))
     name = ctypes.create_string_buffer(tracepoint.encode())
     return program, bpf(CMD_RAW_TRACEPOINT_OPEN, struct.pack("QI", ctypes.addressof(name), program))
 
@@ -123,7 +123,7 @@ def context_switches():
 
 
 def others_cpu_s():
-    """CPU time that has gone into anything but this process and the children it has reaped, interrupts included."""
+    """CPU time of all but this process and the children it has reaped; interrupts and steal are included."""
     with open("/proc/stat") as file:
         user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, file.readline().split()[1:9])
     own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -148,4 +148,5 @@ def machine():
             clock = file.read().strip()
     except FileNotFoundError:
         clock = "unknown"
-    return f"Linux {platform.release()} {platform.machine()}, {os.cpu_count()} CPUs ({model}), clocksource {clock}"
+    cpus = f"{os.cpu_count()} CPUs ({model})"
+    return f"Linux {platform.release()} {platform.machine()}, {cpus}, clocksource {clock}"

@@ -9,8 +9,8 @@ def text_table(head, rows):
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(row):
-        cells = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))]
-        return "  ".join(cells).rstrip()
+        first, *others = (cell.rjust(width) for cell, width in zip(row, widths))
+        return "  ".join([first.strip().ljust(widths[0]), *others])
 
     return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, rows)])
 
@@ -39,7 +39,9 @@ def aim(tool, workload, values):
 
 def slower(pairs):
     """Median of (with / bare - 1) over the rounds, in percent."""
-    return f"{100 * (statistics.median(with_s / bare_s for bare_s, with_s in pairs) - 1):+.0f}" if pairs else "-"
+    if not pairs:
+        return "-"
+    return f"{100 * (statistics.median(with_s / bare_s for bare_s, with_s in pairs) - 1):+.0f}"
 
 
 def cost_table(results):
@@ -76,7 +78,8 @@ def start_table(results):
         if tool.question == "floor":
             continue
         rows.append([tool.name, median_best(result.attached_ns, 1e6), median_best(result.first_data_ns, 1e6),
-                     median(result.peak_bytes, 1e6, 1), median(result.map_bytes, 1e6, 1), str(sum(result.links))])
+                     median(result.peak_bytes, 1e6, 1), median(result.map_bytes, 1e6, 1),
+                     str(sum(result.links))])
     return head, rows
 
 
@@ -95,20 +98,24 @@ def program_table(results):
     return head, rows
 
 
-EXPLAIN_COST = "Run time of all programs of a tool / runs of its program on sched_switch; median over the rounds (best round)."
-EXPLAIN_SLOWER = ("Workload with the tool against the bare one just before it, BPF statistics off; median over the rounds. "
-                  "CPU time is what remains meaningful when the machine has other work.")
-EXPLAIN_START = ("From exec until all links are there; until the first output of a run of one second, without that second. "
-                 "Peak memory is VmHWM under both workloads; attached 50 ms and memory 15 MB are the aims.")
-EXPLAIN_PROGRAMS = "Each program: its runs for each run of the one on sched_switch, and its time; median (best)."
+EXPLAIN_COST = ("Run time of all programs of a tool / runs of its program on sched_switch, in microseconds; "
+                "median over the rounds (best round).")
+EXPLAIN_SLOWER = ("The workload with the tool against the bare one just before it, BPF statistics off; "
+                  "median over the rounds. CPU time is what remains meaningful when the machine has other work.")
+EXPLAIN_START = ("From exec until all links are there; until the first output of a run of one second, "
+                 "without that second; median (best). Peak memory is VmHWM under both workloads. "
+                 "Aims: attached within 50 ms, memory 15 MB.")
+EXPLAIN_PROGRAMS = ("Each program: its runs for each run of the one on sched_switch, and nanoseconds a run; "
+                    "median (best).")
 
 
-def write(results, facts, markdown, with_programs, full):
-    """The whole report as text. full: slowdown and start were measured, too."""
-    table = markdown_table if markdown else text_table
+def write(results, facts, options):
+    """The whole report as text."""
+    table = markdown_table if options.markdown else text_table
     blocks = [facts, EXPLAIN_COST, table(*cost_table(results))]
-    if full:
-        blocks += [EXPLAIN_SLOWER, table(*slowdown_table(results)), EXPLAIN_START, table(*start_table(results))]
-    if with_programs:
+    if not options.programs:
+        blocks += [EXPLAIN_SLOWER, table(*slowdown_table(results))]
+        blocks += [EXPLAIN_START, table(*start_table(results))]
+    else:
         blocks += [EXPLAIN_PROGRAMS, table(*program_table(results))]
     return "\n\n".join(blocks)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tools that are compared, and how one of them is started, awaited and ended.
 
-A tool is one row: what it answers, its commands (several run at the same time), and the same with an end after one
-second. {sonde} and {here} are replaced.
+A tool is one row: what it answers, its commands (several run at the same time), and the same with an end
+after one second. {sonde} and {here} are replaced.
 """
 import collections
 import ctypes
@@ -44,6 +44,7 @@ tracepoint:sched:sched_switch {
 }
 END { clear(@since); clear(@kernel); clear(@user); }
 """
+BPFTRACE = ("bpftrace", "-q", "-e")
 ONE_SECOND_BT = "interval:s:1 { exit(); }"
 
 
@@ -57,11 +58,11 @@ def libbpf(name, *once):
 
 
 def bpftrace(script):
-    return {"commands": (("bpftrace", "-e", script),), "once": ("bpftrace", "-e", script + ONE_SECOND_BT)}
+    return {"commands": ((*BPFTRACE, script),), "once": (*BPFTRACE, script + ONE_SECOND_BT)}
 
 
 def together(*commands):
-    return {"commands": tuple((command,) if isinstance(command, str) else command for command in commands), "once": None}
+    return {"commands": commands, "once": None}
 
 
 # name, the question, commands, the command that ends after 1 s; aim: ns per switch by workload
@@ -81,8 +82,9 @@ TOOLS = (
     Tool("offcputime", "off-CPU stacks", **libbpf("offcputime", "1")),
     Tool("bpftrace offcputime", "off-CPU stacks", **bpftrace(OFFCPU_BT)),
     Tool("sonde wall --svg", "all three", **sonde("wall", "--svg"), aims=STACKS),
-    Tool("runqlat cpudist offcputime", "all three", **together("runqlat", "cpudist", "offcputime")),
-    Tool("bpftrace, both", "two of three", **together(("bpftrace", "-e", RUNQ_BT), ("bpftrace", "-e", OFFCPU_BT))),
+    Tool("runqlat cpudist offcputime", "all three", **together(("runqlat",), ("cpudist",), ("offcputime",))),
+    Tool("bpftrace, both", "two of three",
+         **together((*BPFTRACE, RUNQ_BT), (*BPFTRACE, OFFCPU_BT))),
 )
 
 
@@ -109,8 +111,8 @@ class Process:
         self.argv = [each.format(**places) if each.startswith("{") else each for each in argv]
         self.stderr = tempfile.TemporaryFile()
         reader, writer = os.pipe()
-        self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL,
-                                      stderr=self.stderr, start_new_session=True,
+        self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stderr=self.stderr,
+                                      stdout=stdout or subprocess.DEVNULL, start_new_session=True,
                                       preexec_fn=lambda: self.before_exec(writer))
         os.close(writer)
         self.exec_ns = int(os.read(reader, 32))
@@ -137,7 +139,7 @@ class Process:
         return count
 
     def wait_attached(self, expected):
-        """Returns (links and perf events, ns from exec until they were there); expected None: until no more come."""
+        """(Links and perf events, ns from exec until the last came); expected None: until no more come."""
         count, since = 0, time.monotonic_ns()
         while True:
             now_count, now = self.attached(), time.monotonic_ns()
