@@ -14,6 +14,11 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include "base/buf.h"
 #include "sink/sink.h"
 
@@ -80,6 +85,9 @@ struct outlet {
 	struct sink *sink;
 };
 
+/* Sends the points of one interval. */
+typedef void (*filler)(struct outlet *);
+
 static inline void emit(struct outlet *out, const struct point *point)
 {
 	assert_int_equal(out->sink->type->point(out->sink, point), 0);
@@ -143,6 +151,58 @@ static inline void check_golden(const char *path, const char *text)
 		fprintf(stderr, "%s differs; now it is:\n%s", path, text);
 	assert_string_equal(text, buf__text(&expected));
 	buf__free(&expected);
+}
+
+/* A file appears with close(keep), whole and nothing beside it; with `expected` in it unless that is NULL. */
+static inline void check_whole_or_absent(const struct sink_type *type, const char *expected)
+{
+	struct interval i = an_interval("sleep[5]", "0 samples");
+	char dir[] = "/tmp/sonde-sink-XXXXXX", path[64];
+	struct buf content = {0};
+	struct sink *sink;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/out", dir);
+	for (int keep = 0; keep < 2; keep++) {
+		sink = type->open(&(struct sink_options){.path = path});
+		assert_non_null(sink);
+		assert_int_equal(type->begin(sink, &i), 0);
+		assert_int_equal(type->end(sink, &i), 0);
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(type->close(sink, keep), 0);
+		assert_int_equal(access(path, F_OK), keep - 1);
+	}
+	assert_int_equal(buf__read_file(&content, path, 1 << 20), 0);
+	assert_true(content.len > 0);
+	if (expected)
+		assert_string_equal(content.data, expected);
+	buf__free(&content);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0); /* no temporary file is left */
+	errno = 0;
+	assert_null(type->open(&(struct sink_options){.path = "/nowhere/at/all"}));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(type->close(NULL, true), 0);
+}
+
+/* The end of an interval says that nobody reads any more. */
+static inline void check_gone_reader(const struct sink_type *type,
+				     struct sink *(*to)(FILE *, const struct sink_options *))
+{
+	struct interval i = an_interval("sleep[5]", "0 samples");
+	struct sink *sink;
+	FILE *stream;
+	int ends[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]);
+	stream = fdopen(ends[1], "w");
+	sink = to(stream, &(struct sink_options){.columns = 80});
+	assert_int_equal(type->begin(sink, &i), 0);
+	assert_int_equal(type->end(sink, &i), -EPIPE);
+	type->close(sink, false);
+	fclose(stream);
 }
 
 #endif

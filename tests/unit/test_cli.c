@@ -200,78 +200,70 @@ static void words_and_commands(void **state)
 	drop(&check, &p);
 }
 
+static const struct {
+	const struct cli_command *command;
+	const char *line, *said;
+} refusals[] = {
+	{&profile, "--duratoin 5s", "sonde profile: unknown option --duratoin; did you mean --duration?\n"},
+	{&profile, "--duratoin=5s", "sonde profile: unknown option --duratoin; did you mean --duration?\n"},
+	{&profile, "--colour", "sonde profile: unknown option --colour; `sonde profile --help` lists them\n"},
+	{&profile, "--call-grap",
+	 "sonde profile: unknown option --call-grap; `sonde profile --help` lists them\n"},
+	{&profile, "-A", "sonde profile: unknown option -A; did you mean -a (--all)?\n"},
+	{&profile, "-z", "sonde profile: unknown option -z; `sonde profile --help` lists them\n"},
+	{&profile, "-duration 5s", "sonde profile: unknown option -duration; did you mean --duration?\n"},
+	{&profile, "5", "sonde: 5: `-d 5s` or `-p 5`?\n"},
+	{&profile, "5s", "sonde: 5s: `-d 5s`?\n"},
+	{&profile, "xz",
+	 "sonde profile: unexpected word xz; a command to run stands behind --: `sonde profile -- "
+	 "xz`\n"},
+	{&profile, "-f -o x",
+	 "sonde profile: -f needs a value (table|json|svg), but the option -o stands in its place\n"},
+	{&profile, "-o -- xz",
+	 "sonde profile: -o needs a value (FILE), but the option -- stands in its place\n"},
+	{&profile, "-o", "sonde profile: -o needs a value: -o FILE\n"},
+	{&profile, "--output", "sonde profile: --output needs a value: --output FILE\n"},
+	{&profile, "-o _", "sonde profile: -o: the value is empty\n"},
+	{&profile, "--output=", "sonde profile: --output: the value is empty\n"},
+	{&profile, "--all=yes", "sonde profile: --all takes no value\n"},
+	{&profile, "-d 10", "sonde profile: -d 10: needs a unit: `-d 10s`\n"},
+	{&profile, "--min 10", "sonde profile: --min 10: needs a unit: `--min 10ms` or `--min 10us`\n"},
+	{&profile, "-d soon", "sonde profile: -d soon: not a time: a number and ns, us, ms, s, m or h\n"},
+	{&profile, "-d -5s", "sonde profile: -d -5s: not a time: a number and ns, us, ms, s, m or h\n"},
+	{&profile, "-d 1us", "sonde profile: -d 1us: must be from 1ms to 1h\n"},
+	{&profile, "-d 61m", "sonde profile: -d 61m: must be from 1ms to 1h\n"},
+	{&profile, "-d 99999999999h", "sonde profile: -d 99999999999h: must be from 1ms to 1h\n"},
+	{&profile, "-n 0", "sonde profile: -n 0: must be from 1 to 1000\n"},
+	{&profile, "-n 1001", "sonde profile: -n 1001: must be from 1 to 1000\n"},
+	{&profile, "-n ten", "sonde profile: -n ten: not a whole number\n"},
+	{&profile, "-p 1,x", "sonde profile: -p x: not a whole number\n"},
+	{&profile, "-p 1,,2", "sonde profile: -p : not a whole number\n"},
+	{&profile, "-p 0", "sonde profile: -p 0: must be from 1 to 4194304\n"},
+	{&profile, "-f jsno", "sonde profile: -f jsno: no such word; did you mean json?\n"},
+	{&profile, "-f pprof", "sonde profile: -f pprof: must be one of: table json svg\n"},
+	{&profile, "--memory 1k", "sonde profile: --memory 1k: must be from 4.0KiB to 1.0GiB\n"},
+	{&profile, "--memory much",
+	 "sonde profile: --memory much: not a size: a number of bytes, or with k, M, G or T\n"},
+	{&profile, "--", "sonde profile: -- needs a command behind it: `-- COMMAND [ARG...]`\n"},
+	{&profile, "-o a\x1b[31m\n -d 1", "sonde profile: -d 1: needs a unit: `-d 1s`\n"},
+	{&profile, "--\x1b[31m",
+	 "sonde profile: unknown option --\\x1b[31m; `sonde profile --help` lists them\n"},
+	{&convert, "a", "sonde convert: a word is missing: `sonde convert IN OUT`\n"},
+	{&convert, "a b c", "sonde convert: unexpected word c; `sonde convert --help` shows the usage\n"},
+	{&schema, "5", "sonde schema: unexpected word 5; `sonde schema --help` shows the usage\n"},
+	{&schema, "--hepl", "sonde schema: unknown option --hepl; did you mean --help?\n"},
+};
+
 static void refusals_are_one_clear_line(void **state)
 {
-	static const struct {
-		const struct cli_command *command;
-		const char *line, *said;
-	} rows[] = {
-		{&profile, "--duratoin 5s",
-		 "sonde profile: unknown option --duratoin; did you mean --duration?\n"},
-		{&profile, "--duratoin=5s",
-		 "sonde profile: unknown option --duratoin; did you mean --duration?\n"},
-		{&profile, "--colour",
-		 "sonde profile: unknown option --colour; `sonde profile --help` lists them\n"},
-		{&profile, "--call-grap",
-		 "sonde profile: unknown option --call-grap; `sonde profile --help` lists them\n"},
-		{&profile, "-A", "sonde profile: unknown option -A; did you mean -a (--all)?\n"},
-		{&profile, "-z", "sonde profile: unknown option -z; `sonde profile --help` lists them\n"},
-		{&profile, "-duration 5s",
-		 "sonde profile: unknown option -duration; did you mean --duration?\n"},
-		{&profile, "5", "sonde: 5: `-d 5s` or `-p 5`?\n"},
-		{&profile, "5s", "sonde: 5s: `-d 5s`?\n"},
-		{&profile, "xz",
-		 "sonde profile: unexpected word xz; a command to run stands behind --: `sonde profile -- "
-		 "xz`\n"},
-		{&profile, "-f -o x",
-		 "sonde profile: -f needs a value (table|json|svg), but the option -o stands in its place\n"},
-		{&profile, "-o -- xz",
-		 "sonde profile: -o needs a value (FILE), but the option -- stands in its place\n"},
-		{&profile, "-o", "sonde profile: -o needs a value: -o FILE\n"},
-		{&profile, "--output", "sonde profile: --output needs a value: --output FILE\n"},
-		{&profile, "-o _", "sonde profile: -o: the value is empty\n"},
-		{&profile, "--output=", "sonde profile: --output: the value is empty\n"},
-		{&profile, "--all=yes", "sonde profile: --all takes no value\n"},
-		{&profile, "-d 10", "sonde profile: -d 10: needs a unit: `-d 10s`\n"},
-		{&profile, "--min 10",
-		 "sonde profile: --min 10: needs a unit: `--min 10ms` or `--min 10us`\n"},
-		{&profile, "-d soon",
-		 "sonde profile: -d soon: not a time: a number and ns, us, ms, s, m or h\n"},
-		{&profile, "-d -5s",
-		 "sonde profile: -d -5s: not a time: a number and ns, us, ms, s, m or h\n"},
-		{&profile, "-d 1us", "sonde profile: -d 1us: must be from 1ms to 1h\n"},
-		{&profile, "-d 61m", "sonde profile: -d 61m: must be from 1ms to 1h\n"},
-		{&profile, "-d 99999999999h", "sonde profile: -d 99999999999h: must be from 1ms to 1h\n"},
-		{&profile, "-n 0", "sonde profile: -n 0: must be from 1 to 1000\n"},
-		{&profile, "-n 1001", "sonde profile: -n 1001: must be from 1 to 1000\n"},
-		{&profile, "-n ten", "sonde profile: -n ten: not a whole number\n"},
-		{&profile, "-p 1,x", "sonde profile: -p x: not a whole number\n"},
-		{&profile, "-p 1,,2", "sonde profile: -p : not a whole number\n"},
-		{&profile, "-p 0", "sonde profile: -p 0: must be from 1 to 4194304\n"},
-		{&profile, "-f jsno", "sonde profile: -f jsno: no such word; did you mean json?\n"},
-		{&profile, "-f pprof", "sonde profile: -f pprof: must be one of: table json svg\n"},
-		{&profile, "--memory 1k", "sonde profile: --memory 1k: must be from 4.0KiB to 1.0GiB\n"},
-		{&profile, "--memory much",
-		 "sonde profile: --memory much: not a size: a number of bytes, or with k, M, G or T\n"},
-		{&profile, "--", "sonde profile: -- needs a command behind it: `-- COMMAND [ARG...]`\n"},
-		{&profile, "-o a\x1b[31m\n -d 1", "sonde profile: -d 1: needs a unit: `-d 1s`\n"},
-		{&profile, "--\x1b[31m",
-		 "sonde profile: unknown option --\\x1b[31m; `sonde profile --help` lists them\n"},
-		{&convert, "a", "sonde convert: a word is missing: `sonde convert IN OUT`\n"},
-		{&convert, "a b c",
-		 "sonde convert: unexpected word c; `sonde convert --help` shows the usage\n"},
-		{&schema, "5", "sonde schema: unexpected word 5; `sonde schema --help` shows the usage\n"},
-		{&schema, "--hepl", "sonde schema: unknown option --hepl; did you mean --help?\n"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct parsed p = parse(rows[i].command, rows[i].line);
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		struct parsed p = parse(refusals[i].command, refusals[i].line);
 
 		if (p.result != -EINVAL)
-			fail_msg("%s: %d", rows[i].line, p.result);
-		assert_string_equal(buf__text(&p.said), rows[i].said);
-		drop(rows[i].command, &p);
+			fail_msg("%s: %d", refusals[i].line, p.result);
+		assert_string_equal(buf__text(&p.said), refusals[i].said);
+		drop(refusals[i].command, &p);
 	}
 }
 

@@ -3,18 +3,13 @@
  */
 #include "sink_fixture.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <math.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sink/json.h"
-
-typedef void (*filler)(struct outlet *);
 
 extern char **environ;
 
@@ -294,45 +289,14 @@ static void test_lines_satisfy_schema(void **state)
 
 static void test_file_is_whole_or_absent(void **state)
 {
-	struct interval i = an_interval("x", "y");
-	char dir[] = "/tmp/sonde-json-XXXXXX", path[64];
-	struct sink *sink;
-
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/out.json", dir);
-	for (int keep = 0; keep < 2; keep++) {
-		sink = sink_json.open(&(struct sink_options){.path = path});
-		assert_non_null(sink);
-		assert_int_equal(sink_json.begin(sink, &i), 0);
-		assert_int_equal(sink_json.end(sink, &i), 0);
-		assert_int_equal(sink_json.close(sink, keep), 0);
-		assert_int_equal(access(path, F_OK), keep - 1);
-	}
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(dir), 0);
-	errno = 0;
-	assert_null(sink_json.open(&(struct sink_options){.path = "/nowhere/at/all.json"}));
-	assert_int_equal(errno, ENOENT);
+	check_whole_or_absent(&sink_json, NULL);
 }
 
 static void test_reader_is_gone(void **state)
 {
-	struct interval i = an_interval("x", "y");
-	struct sink *sink;
-	FILE *stream;
-	int ends[2];
-
 	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	close(ends[0]);
-	stream = fdopen(ends[1], "w");
-	sink = json_sink__to(stream, &(struct sink_options){0});
-	assert_int_equal(sink_json.begin(sink, &i), 0);
-	assert_int_equal(sink_json.end(sink, &i), -EPIPE);
-	sink_json.close(sink, false);
-	fclose(stream);
+	check_gone_reader(&sink_json, json_sink__to);
 }
 
 int main(void)
