@@ -5,6 +5,7 @@
 json    every line is one object that satisfies `sonde schema` (environment SCHEMA: the file), keys are not repeated
 folded  frames separated by `;`, one space, a whole number; no frame is empty
 table   text
+terminal  what a terminal got: with carriage returns
 svg     well-formed XML without scripts other than its own, nothing external
 html    one page: nothing external, no element that is not sonde's own
 
@@ -79,6 +80,10 @@ def check_folded(path):
     return f"{len(lines)} stacks"
 
 
+def check_terminal(path):
+    return f"{len(text_of(path, chr(13)).splitlines())} lines"
+
+
 def check_table(path):
     return f"{len(text_of(path).splitlines())} lines"
 
@@ -125,7 +130,7 @@ def check_html(path):
 
 
 def main(kind, *paths):
-    checks = {"json": check_json, "folded": check_folded, "table": check_table, "svg": check_svg, "html": check_html}
+    checks = {"json": check_json, "folded": check_folded, "table": check_table, "terminal": check_terminal, "svg": check_svg, "html": check_html}
     status = 0
     for path in paths:
         try:

@@ -110,9 +110,25 @@ pids_of() {
 	json -n '[inputs | select(.metric != "sonde_runq_ran_instead").who.tgid // empty] | unique | map(tostring) | join(" ")' "$out"
 }
 
-# runq_count [FILE]: waits over all histograms of all intervals
+# runq_count [PID]: waits over all histograms of all intervals, of one process or all
 runq_count() {
-	json -n '[inputs | select(.type == "histogram").count] | add // 0' "${1:-$out}"
+	json -n --argjson p "${1:-0}" '[inputs | select(.type == "histogram" and ($p == 0 or .who.tgid == $p)).count] | add // 0' "$out"
+}
+
+# whole_life THREADS SONDE-ARGS... -- WORKLOAD ARGS...: from the fork to the last instruction each wait for a CPU ends with a turn on it, and
+# each turn with a switch; the kernel's final account of switches is the truth. It lacks the last switch of each thread but the first, and,
+# since it is drawn up a little before, whoever interrupts the thread on its last steps: one a thread at most.
+whole_life() {
+	local threads=$1 args=() expected
+	shift
+	while [ "$1" != -- ]; do
+		args+=("$1")
+		shift
+	done
+	run_command runq --by pid "${args[@]}" -- lifetime "$workloads/$2" "${@:3}" --now
+	nothing_lost
+	expected=$(($(said_sum lifetime) + threads - 1))
+	between "$(runq_count "$(said lifetime | cut -d' ' -f1)")" $((expected - 1)) $((expected + threads))
 }
 
 # state_ns STATE [TID]: a state's time over all intervals, of one thread or all
@@ -135,6 +151,13 @@ elapsed_ns() {
 nothing_lost() {
 	json -n -e '[inputs | select(.type == "loss")] | length > 0 and all(.[]; .accounted and .lost == 0)' "${1:-$out}" >/dev/null ||
 		fail "not accounted, or lost: $(grep '"type":"loss"' "${1:-$out}" | grep -v '"lost":0,"accounted":true' | head -n 3)"
+}
+
+# Every interval has a loss account whose laws hold; what was lost is a number, and a small one.
+all_accounted() {
+	json -n -e '[inputs | select(.type == "loss")] | length > 0 and all(.[]; .accounted)
+		and (map(.lost) | add) * 1000 <= (map(.rows[] | select(.reason == "hits").count) | add)' "$out" >/dev/null ||
+		fail "not accounted: $(grep '"type":"loss"' "$out" | head -n 3)"
 }
 
 same() {

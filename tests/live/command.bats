@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# COMMAND, endings and exit codes.
+load common
+
+# bats file_tags=host
+
+has_error() {
+	grep -q -- "$1" "$err" || fail "no '$1' in: $(cat "$err")"
+}
+
+@test "command: sonde exits 0 whatever COMMAND returns, and says what it returned" {
+	"$sonde" runq -o "$out" -- sh -c 'exit 7' 2>"$err"
+	has_error '^sonde: the command exited with status 7$'
+	nothing_lost
+	# shellcheck disable=SC2016 # the inner shell's PID
+	"$sonde" runq -o "$out" -- sh -c 'kill -KILL $$' 2>"$err"
+	has_error '^sonde: the command was ended by signal 9'
+}
+
+@test "command: --pass-status returns COMMAND's status" {
+	run -7 "$sonde" runq -q --pass-status -o "$out" -- sh -c 'exit 7'
+	# shellcheck disable=SC2016 # the inner shell's PID
+	run -143 "$sonde" runq -q --pass-status -o "$out" -- sh -c 'kill -TERM $$'
+	run -0 "$sonde" runq -q --pass-status -o "$out" -- true
+}
+
+@test "command: COMMAND's streams are its own" {
+	echo in | "$sonde" runq -q -o "$out" -- sh -c 'read -r word; echo "$word put"; echo complaint >&2' >"$tmp/said" 2>"$err"
+	same "$(cat "$tmp/said")" "in put"
+	has_error '^complaint$'
+}
+
+@test "command: one that is missing or no program is exit 4 with one line, and no file is left" {
+	local command
+	: >"$tmp/data"
+	for command in /nonexistent/command no-such-command-anywhere "$tmp/data" "$tmp"; do
+		run -4 --separate-stderr "$sonde" runq -o "$out" -- "$command"
+		same "${#stderr_lines[@]}" 1
+		[[ $stderr == "sonde: cannot start "* ]]
+		[ ! -e "$out" ]
+	done
+}
+
+@test "command: at the end of -d sonde reports and waits for COMMAND, which nobody looks at any more" {
+	start_sonde runq -d 300ms -o "$out" -- "$workloads/burn" 2
+	probe=$pid
+	wait_until 20 has_line "$tmp/$probe.out" '^ready'
+	wait_until 20 test -e "$out"
+	# the results are there, the command waits for its word to go, nothing is attached
+	nothing_lost
+	! ended "$probe"
+	! grep -q '^prog_id' /proc/"$probe"/fdinfo/* || fail "programs are still held"
+	send "$probe" go
+	finish "$probe"
+	has_line "$tmp/$probe.out" '^burn_60_ns'
+	has_line "$tmp/$probe.err" '^sonde: the command exited with status 0$'
+}
+
+@test "command: under sudo it runs as the calling user with that user's groups" {
+	SUDO_UID=65534 SUDO_GID=65534 SUDO_USER=nobody "$sonde" runq -q -o "$out" -- sh -c 'id -u; id -g; id -G; grep CapEff /proc/self/status' >"$tmp/said"
+	same "$(sed -n 1p "$tmp/said")" 65534
+	same "$(sed -n 2p "$tmp/said")" 65534
+	same "$(sed -n 3p "$tmp/said")" "$(id -G nobody)"
+	same "$(sed -n 4p "$tmp/said" | tr -d '[:space:]')" CapEff:0000000000000000
+	# what sonde wrote is the user's own
+	same "$(stat -c %u "$out")" 65534
+}
+
+@test "command: its first instruction and its last are seen" {
+	# a program that does nothing but start and end: one thread, from exec to exit
+	"$sonde" wall -q -o "$out" -- true
+	nothing_lost
+	same "$(json -n '[inputs | select(.type == "counter").who.tid] | unique | length' "$out")" 1
+	[ "$(($(state_ns user) + $(state_ns sys)))" -gt 0 ]
+}
+
+@test "ending: Ctrl-C ends a run without -d with its results and exit 0, SIGTERM likewise" {
+	local signal
+	start_workload burn 600
+	go "$pid"
+	for signal in INT TERM; do
+		attach profile -F 199 -p "$pid" -o "$out"
+		sleep 0.3
+		stop $signal
+		nothing_lost
+		seen burn_60
+		rm "$out"
+	done
+}
+
+@test "ending: Ctrl-C and SIGTERM that cut -d short are 130 and 143, results flushed all the same" {
+	local row status
+	start_workload burn 600
+	go "$pid"
+	for row in INT:130 TERM:143; do
+		attach profile -q -F 199 -d 1h -p "$pid" -o "$out"
+		sleep 0.3
+		kill -"${row%:*}" "$probe"
+		status=0
+		wait "$probe" || status=$?
+		same "$status" "${row#*:}"
+		nothing_lost
+		seen burn_60
+		rm "$out"
+	done
+}
+
+@test "ending: with -p sonde ends with its target, exit 0, results complete" {
+	start_workload burn 1
+	attach profile -F 199 -p "$pid" -o "$out"
+	go "$pid"
+	finish "$probe"
+	ended "$pid"
+	seen burn_60
+	nothing_lost
+}
+
+@test "ending: a reader that goes away ends sonde quietly, exit 0" {
+	local status=0
+	start_workload burn 600
+	go "$pid"
+	mkfifo "$tmp/pipe"
+	SONDE_TEST=$test_tag "$sonde" profile -q -F 199 -i 200ms --json -p "$pid" >"$tmp/pipe" 2>"$err" &
+	probe=$!
+	head -n 1 "$tmp/pipe" >/dev/null
+	wait_until 20 ended "$probe"
+	wait "$probe" || status=$?
+	same "$status" 0
+	same "$(cat "$err")" ""
+}

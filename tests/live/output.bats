@@ -1,0 +1,176 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What comes out: formats, files, streams.
+load common
+
+# bats file_tags=host
+
+setup_file() {
+	export SCHEMA=$BATS_FILE_TMPDIR/schema.json
+	"$BATS_TEST_DIRNAME/../../build/sonde" schema >"$SCHEMA"
+}
+
+commands=(profile "profile -U" offcpu "offcpu --waker --reason" "offcpu --sample" runq "runq --by pid" "runq --by comm" "runq --by cgroup" wall)
+
+# Something of every kind: on the CPU, blocked, waiting for the CPU.
+start_mixture() {
+	start_workload phases 400
+	go "$pid"
+}
+
+@test "output: every JSON line of every command satisfies the schema, over several intervals" {
+	local command files=()
+	start_mixture
+	for command in "${commands[@]}"; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" $command -q -p "$pid" -i 100ms -d 250ms --json >"$tmp/${command// /_}.json"
+		files+=("$tmp/${command// /_}.json")
+	done
+	check json "${files[@]}"
+	for out in "${files[@]}"; do
+		nothing_lost
+		# one start line first; each interval ends with its loss line and its interval line; the last one says so
+		json -n -e '[inputs] | .[0].type == "start" and (map(select(.type == "start")) | length) == 1 and .[-1].type == "interval" and .[-1].last
+			and (map(select(.type == "interval" and .last)) | length) == 1
+			and ([.[] | select(.type == "interval").interval] == [range(1; 1 + ([.[] | select(.type == "interval")] | length))])
+			and ([.[] | select(.type == "loss").interval] == [.[] | select(.type == "interval").interval])' "$out"
+	done
+}
+
+@test "output: intervals follow each other without a gap" {
+	start_mixture
+	"$sonde" wall -q -p "$pid" -i 100ms -d 500ms -o "$out"
+	json -n -e '[inputs | select(.type == "interval")] | length >= 4 and . as $all
+		| all(range(1; length); $all[.].start_ns == $all[. - 1].end_ns)' "$out"
+}
+
+@test "output: a machine's JSON satisfies the schema, too" {
+	"$sonde" offcpu -q -a -d 300ms --json >"$tmp/all.json"
+	"$sonde" wall -q -a -d 200ms --json >"$tmp/wall.json"
+	check json "$tmp/all.json" "$tmp/wall.json"
+}
+
+@test "output: a pipe gets folded stacks from profile and offcpu, with one note" {
+	local command
+	start_mixture
+	for command in "profile -F 499" offcpu; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" $command -p "$pid" -d 300ms 2>"$err" | cat >"$tmp/stacks"
+		check folded "$tmp/stacks"
+		same "$(grep -c 'stdout is no terminal' "$err")" 1
+	done
+}
+
+@test "output: a pipe gets a plain table from runq and wall" {
+	local command
+	start_mixture
+	for command in runq wall; do
+		"$sonde" $command -p "$pid" -d 300ms 2>"$err" | cat >"$tmp/table"
+		check table "$tmp/table"
+		head -n 1 "$tmp/table" | grep -q "^phases\[$pid\] 0.3 s"
+	done
+}
+
+@test "output: -o takes the format from the extension, and the top lines go to stderr" {
+	local extension
+	start_mixture
+	for extension in svg html folded json txt; do
+		"$sonde" profile -F 499 -p "$pid" -d 300ms -o "$tmp/x.$extension" >"$tmp/stdout" 2>"$err"
+		check "${extension/txt/table}" "$tmp/x.$extension"
+		same "$(cat "$tmp/stdout")" ""
+		grep -q "^phases\[$pid\] 0.3 s" "$err"
+	done
+	# the file came whole: nothing of another name is left
+	same "$(find "$tmp" -maxdepth 1 -name '*x.*' | wc -l)" 5
+}
+
+@test "output: --json, --folded, --svg, --html and -f agree with the extensions" {
+	local format
+	start_mixture
+	for format in json folded svg html; do
+		"$sonde" profile -q -F 499 -p "$pid" -d 200ms --$format >"$tmp/short" 2>"$err"
+		check $format "$tmp/short"
+		"$sonde" profile -q -F 499 -p "$pid" -d 200ms -f $format >"$tmp/long" 2>"$err"
+		check $format "$tmp/long"
+	done
+}
+
+@test "output: -i with svg, html or folded numbers the files, each whole" {
+	local extension n
+	start_mixture
+	for extension in svg html folded; do
+		mkdir "$tmp/$extension"
+		"$sonde" profile -q -F 499 -p "$pid" -i 200ms -d 500ms -o "$tmp/$extension/x.$extension"
+		n=$(find "$tmp/$extension" -type f | wc -l)
+		[ "$n" -ge 2 ]
+		[ ! -e "$tmp/$extension/x.$extension" ]
+		check $extension "$tmp/$extension"/*
+	done
+}
+
+@test "output: the weights of folded stacks are the samples of JSON, and microseconds of blocked time" {
+	run_command offcpu -- block
+	"$sonde" offcpu -q -o "$tmp/x.folded" -- "$workloads/block" --now >"$tmp/said"
+	check folded "$tmp/x.folded"
+	within "$(folded_weight "$tmp/x.folded" 'sleep_thread;[^;]*nanosleep|;sleep_thread')" $(($(said sleep_thread_ns) / 1000)) 1 20000
+}
+
+@test "output: pictures hold what the folded stacks hold" {
+	local format
+	start_mixture
+	for format in svg html; do
+		"$sonde" profile -q -F 499 -p "$pid" -d 300ms -o "$tmp/x.$format"
+		"$sonde" convert "$tmp/x.$format" "$tmp/back.folded"
+		check folded "$tmp/back.folded"
+		"$sonde" convert "$tmp/back.folded" "$tmp/again.$format"
+		"$sonde" convert "$tmp/again.$format" "$tmp/again.folded"
+		cmp "$tmp/back.folded" "$tmp/again.folded"
+		[ "$(folded_weight "$tmp/back.folded" spin_forever)" -gt 0 ]
+	done
+}
+
+@test "output: a terminal gets colours, and with NO_COLOR none" {
+	start_mixture
+	script -qec "TERM=xterm COLUMNS=100 '$sonde' wall -q -p $pid -d 200ms" "$tmp/colour" >/dev/null </dev/null
+	grep -q $'\e\\[' "$tmp/colour"
+	script -qec "TERM=xterm COLUMNS=100 NO_COLOR=1 '$sonde' wall -p $pid -d 200ms" "$tmp/plain" >/dev/null </dev/null
+	grep -q 'spinner' "$tmp/plain"
+	! grep -q $'\e\\[[0-9;]*m' "$tmp/plain" || fail "colours in spite of NO_COLOR"
+}
+
+@test "output: -q is silent on stderr, -v adds the loss account" {
+	start_mixture
+	"$sonde" offcpu -q -p "$pid" -d 200ms -f table >"$tmp/table" 2>"$err"
+	same "$(cat "$err")" ""
+	"$sonde" offcpu -v -p "$pid" -d 200ms -f table >"$tmp/both" 2>&1
+	grep -q 'every event is accounted for' "$tmp/both"
+	! grep -q 'every event is accounted for' "$tmp/table" || fail "the account without -v"
+}
+
+@test "output: --dry-run says maps, bytes and privileges, and attaches nothing" {
+	local command
+	for command in profile offcpu runq wall; do
+		start_sonde $command -a --dry-run
+		probe=$pid
+		finish "$probe"
+		has_line "$tmp/$probe.out" '^maps: .*B of kernel memory'
+		has_line "$tmp/$probe.out" 'CAP_BPF'
+		# perf events and links are what attaching makes: without them none was made
+		strace_free_of_links "$command"
+	done
+	[ ! -e "$out" ]
+	"$sonde" profile -a --dry-run -o "$out" >/dev/null
+	[ ! -e "$out" ]
+}
+
+# While it runs there is never a link of its own
+strace_free_of_links() {
+	command -v strace >/dev/null || return 0
+	strace -f -e trace=bpf,perf_event_open -o "$tmp/trace" "$sonde" "$1" -a --dry-run >/dev/null
+	! grep -E 'BPF_LINK_CREATE|BPF_RAW_TRACEPOINT_OPEN' "$tmp/trace" | grep -v ' = -1 '
+}
+
+@test "output: a COMMAND is not started by --dry-run" {
+	"$sonde" profile --dry-run -- touch "$tmp/touched" >/dev/null
+	[ ! -e "$tmp/touched" ]
+}
