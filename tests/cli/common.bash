@@ -21,6 +21,18 @@ refuses() {
 	same "$stderr" "$text"
 }
 
+# fails CODE TEXT ARGS...: this exit code, nothing on stdout, one line on stderr, which is TEXT, and no file appears. Needs a
+# directory below $BATS_TEST_TMPDIR, where bats has files of its own.
+fails() {
+	local code=$1 text=$2 before
+	shift 2
+	before=$(ls -A)
+	run -"$code" --separate-stderr "$SONDE" "$@"
+	same "$output" ""
+	same "$stderr" "$text"
+	same "$(ls -A)" "$before"
+}
+
 same() {
 	if [ "$1" != "$2" ]; then
 		printf 'got:      %s\nexpected: %s\n' "$1" "$2"
