@@ -121,7 +121,7 @@ int picture__write(struct flamegraph *g, const char *path, enum picture_format f
 	if (!err)
 		err = outfile__commit(file);
 	outfile__close(file);
-	text__puts(&shown, path, TEXT_TERMINAL);
+	text__puts(&shown, strcmp(path, "-") == 0 ? "standard output" : path, TEXT_TERMINAL);
 	if (err && err != -EPIPE)
 		msg__error("%s: %s", buf__text(&shown), strerror(-err));
 	buf__free(&shown);
