@@ -21,7 +21,7 @@ int on_tick(void *ctx)
 		loss__count(l, CPU, FILTERED);
 		return 0;
 	}
-	key.a = stack__capture(ctx, task, 0, l, 0, &published);
+	key.a = stack__capture(ctx, task, false, l, 0, &published);
 	if (cell__add(&key, 1, 0))
 		loss__count(l, CPU, AGGREGATED);
 	else

@@ -190,7 +190,7 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 		t->now.stack = 0;
 		return;
 	}
-	hash = stack__capture(ctx, prev, 0, l, t->known_stack, &published);
+	hash = stack__capture(ctx, prev, false, l, t->known_stack, &published);
 	if (published)
 		t->known_stack = hash;
 	t->now.stack = hash;
@@ -351,60 +351,18 @@ int BPF_PROG(on_wakeup_new, struct task_struct *task)
 
 /* --- wakers */
 
-/* include/linux/preempt.h: bits 16 to 19 hard interrupts, bit 8 a softirq being served */
-inline_always u32 irq__of_count(int count)
-{
-	if (count & 0xf0000)
-		return STACK_FLAG_HARDIRQ;
-	return count & 0x100 ? STACK_FLAG_SOFTIRQ : 0;
-}
-
-#ifdef __TARGET_ARCH_arm64
-inline_always u32 irq__context(struct task_struct *current_task)
-{
-	return irq__of_count(READ(current_task, thread_info.preempt.count));
-}
-#else
-extern const int __preempt_count __ksym __weak;
-extern const struct pcpu_hot pcpu_hot __ksym __weak; /* 64701838bf05 (6.2) to 46e8fff6d45f (6.15) */
-
-inline_always u32 irq__context(struct task_struct *current_task)
-{
-	if (&__preempt_count)
-		return irq__of_count(*(const int *)bpf_this_cpu_ptr(&__preempt_count));
-	if (&pcpu_hot)
-		return irq__of_count(((const struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count);
-	return 0;
-}
-#endif
-
 /* In the waker's context. Not gated on the wakee's kernel state: blocked is what our own account says. */
-inline_always int waking(void *ctx, struct task_struct *task, bool ask_context)
+HOOK("sched_waking")
+int BPF_PROG(on_waking, struct task_struct *task)
 {
 	struct thread *t = thread__get(task);
 	struct loss *l = loss__here();
-	struct task_struct *waker;
 	bool published;
 
 	if (!l || !t || !t->now.stack || !state__is_block(open__state(t->now.open)))
 		return 0;
-	waker = task__current();
-	t->waker = stack__capture(ctx, waker, ask_context ? irq__context(waker) : 0, l, 0, &published);
+	t->waker = stack__capture(ctx, task__current(), true, l, 0, &published);
 	return 0;
-}
-
-HOOK("sched_waking")
-int BPF_PROG(on_waking, struct task_struct *task)
-{
-	return waking(ctx, task, true);
-}
-
-/* Where the preemption count has no symbol (no CONFIG_KALLSYMS_ALL): user space tells interrupts by their
- * frames. */
-HOOK("sched_waking")
-int BPF_PROG(on_waking_plain, struct task_struct *task)
-{
-	return waking(ctx, task, false);
 }
 
 /* --- who is watched */

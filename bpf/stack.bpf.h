@@ -14,9 +14,12 @@
 
 const volatile u64 stack_salt = 0x5eed5eed5eed5eedULL;
 const volatile bool stack_kernel = true, stack_user = true;
+/* Code that enters interrupts, [from, to): what lies below it on a waker's stack was merely interrupted. 0:
+ * not known. */
+const volatile u64 stack_irq_text[2];
 const volatile bool stack_per_thread; /* the thread id is part of a stack's identity */
 
-#define STACK_NO_USER (STACK_FLAG_KTHREAD | STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ)
+#define STACK_NO_USER (STACK_FLAG_KTHREAD | STACK_FLAG_IRQ)
 
 #define FRAMES_BYTES (STACK_DEPTH * sizeof(u64))
 
@@ -96,7 +99,7 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 	task__comm(r->comm, task);
 	r->flags = flags | (READ(task, flags) & PF_KTHREAD ? STACK_FLAG_KTHREAD : 0);
 	r->reserved = 0;
-	if (flags & (STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ)) { /* whom it interrupted means nothing */
+	if (flags & STACK_FLAG_IRQ) { /* whom it interrupted means nothing */
 		r->tgid = r->tid = 0;
 		r->start_boot_ns = r->exec_id = 0;
 		zero(r->comm, COMM_LEN);
@@ -195,34 +198,57 @@ inline_always bool stack__publish(struct stack_place *p, struct task_struct *tas
 	return true;
 }
 
+/* How many of the kernel frames belong to an interrupt: those above its entry; `count` if there is none. */
+__noinline int stack__irq_frames(u32 count)
+{
+	struct stack_place *p = place__get(PLACE_HERE);
+
+	for (u32 i = 0; p && i < STACK_DEPTH; i++) {
+		u64 address;
+
+		if (i >= count)
+			break;
+		address = p->scratch.record.frames[i];
+		if (address >= stack_irq_text[0] && address < stack_irq_text[1])
+			return i;
+	}
+	return count;
+}
+
 /*
- * Captures the current task's stack by the kernel's walkers. `ctx` is the program's context. Returns the
- * hash, never 0;
+ * Captures the current task's stack by the kernel's walkers. `ctx` is the program's context; `may_be_irq`: an
+ * interrupt may have come in between, and then only its own frames count. Returns the hash, never 0;
  * `*published` tells whether its frames are known to user space.
  */
-inline_always u64 stack__capture(void *ctx, struct task_struct *task, u32 flags, struct loss *l,
+inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_be_irq, struct loss *l,
 				 u64 last_known, bool *published)
 {
 	struct stack_place *p = place__get(PLACE_HERE);
+	u32 count = 0, own, flags = 0;
 	struct stack_record *r;
-	u32 count = 0;
 	long bytes;
 
 	*published = false;
 	if (!p)
 		return 0;
 	r = &p->scratch.record;
-	stack__owner(p, task, pids__of_current(task), flags);
-	r->kernel_frames = r->user_frames = 0;
 	r->end = STACK_COMPLETE;
 	if (stack_kernel) {
 		bytes = bpf_get_stack(ctx, r->frames, FRAMES_BYTES, 0);
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES)
-			r->kernel_frames = count = bytes / sizeof(u64);
+			count = bytes / sizeof(u64);
 	}
+	if (may_be_irq && stack_irq_text[1]) {
+		own = stack__irq_frames(count);
+		flags = own < count ? STACK_FLAG_IRQ : 0;
+		count = own;
+	}
+	stack__owner(p, task, pids__of_current(task), flags);
+	opaque(count);
+	count &= 127;
+	r->kernel_frames = count;
+	r->user_frames = 0;
 	if (stack_user && !(r->flags & STACK_NO_USER)) {
-		opaque(count);
-		count &= 127;
 		bytes = bpf_get_stack(ctx, r->frames + count, FRAMES_BYTES, BPF_F_USER_STACK);
 		r->end = STACK_FAULT;
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES) {

@@ -158,20 +158,26 @@ inline_always bool sweep__read(struct thread *t, struct thread_record *r)
 	return false;
 }
 
+#ifndef RAW_TP
 extern void bpf_rcu_read_lock(void) __ksym __weak;
 extern void bpf_rcu_read_unlock(void) __ksym __weak;
+#endif
 
 /* Where programs that may sleep must say that they follow RCU pointers, the kernel has the words for it
- * (9bb00b2895cb, 6.2). */
+ * (9bb00b2895cb, 6.2). The raw variant hands no pointers to helpers. */
 inline_always bool sweep__wants(struct task_struct *task, bool may_sleep)
 {
 	bool wanted;
 
+#ifndef RAW_TP
 	if (may_sleep && config.rcu_lock)
 		bpf_rcu_read_lock();
+#endif
 	wanted = target__wants(task);
+#ifndef RAW_TP
 	if (may_sleep && config.rcu_lock)
 		bpf_rcu_read_unlock();
+#endif
 	return wanted;
 }
 

@@ -12,7 +12,16 @@
 
 const volatile struct sched_config config;
 
+/* Only in the tp_btf variant: where a kfunc is missing, libbpf looks for it in the type information of all
+ * modules, for which it needs CAP_SYS_ADMIN. The raw variant loads without. */
+#ifdef RAW_TP
+inline_always void *bpf_rdonly_cast(void *obj, u32 btf_id)
+{
+	return NULL;
+}
+#else
 extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym __weak;
+#endif
 
 /* A pointer read from anywhere: by the exception-table load of a cast pointer where the kernel has that, else
  * by copy. */

@@ -63,10 +63,6 @@ struct task_struct___state {
 	long state;
 };
 
-struct pcpu_hot { /* x86, 6.2 to 6.14 */
-	int preempt_count;
-};
-
 #pragma clang attribute pop
 
 /* include/linux/sched.h; values are part of no ABI but unchanged over the whole matrix */

@@ -86,8 +86,7 @@ struct stack_record {
 };
 
 #define STACK_FLAG_KTHREAD 1
-#define STACK_FLAG_HARDIRQ 2 /* a waker in interrupt context: no user stack, no comm */
-#define STACK_FLAG_SOFTIRQ 4
+#define STACK_FLAG_IRQ	   2 /* a waker in an interrupt: no user stack, no comm */
 
 /*
  * Cells: everything that is counted by key, in one map, so that one flip per interval hands all of it over.

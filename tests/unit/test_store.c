@@ -350,26 +350,20 @@ static void hidden_kernel(void **state)
 
 static void interrupts_and_kthreads(void **state)
 {
-	static const struct {
-		uint32_t flag;
-		const char *mark;
-	} rows[] = {
-		{STACK_FLAG_HARDIRQ, "[irq]"}, {STACK_FLAG_SOFTIRQ, "[softirq]"}, {STACK_FLAG_KTHREAD, NULL}};
+	static const uint32_t flags[] = {STACK_FLAG_IRQ, STACK_FLAG_KTHREAD};
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 2; i++) {
 		struct stacks *s = new_store();
 		struct record record = describe_mixed(1); /* no kernel symbol there */
 		struct stack_view v;
 
-		record.r.flags = rows[i].flag;
+		record.r.flags = flags[i];
 		v = add_and_resolve(s, &record);
 		check_frame(&v, 0, "[unknown]", "[kernel]", FRAME_KERNEL); /* and no address of the kernel */
-		assert_int_equal(v.count, rows[i].mark ? 3 : 2);
-		if (rows[i].mark)
-			check_frame(&v, 2, rows[i].mark, "", FRAME_MARK);
-		assert_int_equal(v.in_irq, rows[i].mark != NULL);
-		assert_int_equal(v.kthread, !rows[i].mark);
+		assert_int_equal(v.count, 2);
+		assert_int_equal(v.in_irq, flags[i] == STACK_FLAG_IRQ);
+		assert_int_equal(v.kthread, flags[i] == STACK_FLAG_KTHREAD);
 		assert_null(v.incomplete);
 		stacks__free(s);
 	}

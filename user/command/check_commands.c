@@ -172,7 +172,7 @@ const struct check_command check__commands[] = {
 	{"profile", "on-CPU stacks", TRACING | NEEDS_EVENT,
 	 USES(EVERYBODY, "stacks", "perf_cycles", "kallsyms"), try_profile},
 	{"offcpu", "blocked time by stack", TRACING,
-	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", "preempt_count",
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", "irq_text",
 	      "kallsyms"),
 	 try_offcpu},
 	{"runq", "run-queue latency", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"),

@@ -55,16 +55,22 @@ int features__ask(struct features *f)
 	return 0;
 }
 
-bool features__preempt_count(void)
+bool features__irq_text(uint64_t range[2])
 {
 	FILE *f = fopen("/proc/kallsyms", "re");
 	char line[512], name[256];
-	bool found = false;
+	unsigned long long address;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%*s %*c %255s", name) == 1 &&
-			(!strcmp(name, "__preempt_count") || !strcmp(name, "pcpu_hot"));
+	range[0] = range[1] = 0;
+	while (f && !(range[0] && range[1]) && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%llx %*c %255s", &address, name) != 2)
+			continue;
+		if (!strcmp(name, "__irqentry_text_start"))
+			range[0] = address;
+		else if (!strcmp(name, "__irqentry_text_end"))
+			range[1] = address;
+	}
 	if (f)
 		fclose(f);
-	return found;
+	return range[0] && range[1];
 }

@@ -8,6 +8,7 @@
 #define SONDE_PROBE_FEATURES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct features {
 	bool btf;	     /* /sys/kernel/btf/vmlinux can be read */
@@ -23,7 +24,8 @@ struct features {
 /* 0, or -errno if there is no type information at all (then `btf` is false and the rest unknown). */
 int features__ask(struct features *f);
 
-/* The preemption count has a symbol that programs can refer to. Reads all of /proc/kallsyms. */
-bool features__preempt_count(void);
+/* The code that enters interrupts, [from, to), by /proc/kallsyms. False: no such symbols, or their addresses
+ * are hidden. */
+bool features__irq_text(uint64_t range[2]);
 
 #endif

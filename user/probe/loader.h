@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "probe/target.h"
 #include "sonde/abi.h"
 
@@ -107,7 +108,8 @@ void unit__losses(const struct unit *u, struct loss *sum); /* adds */
 void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs);
 /* Bytes of kernel memory that the maps take at most. */
 uint64_t unit__map_bytes(const struct unit *u);
-void unit__detach(struct unit *u); /* the maps stay */
+void unit__describe(const struct unit *u, struct buf *out); /* its programs and maps, a line each */
+void unit__detach(struct unit *u);			    /* the maps stay */
 void unit__close(struct unit *u);
 
 #endif

@@ -48,12 +48,7 @@ static bool always(const struct sched *s)
 
 static bool wants_waker(const struct sched *s)
 {
-	return s->options.offcpu && s->options.waker && s->preempt_count;
-}
-
-static bool wants_plain_waker(const struct sched *s)
-{
-	return s->options.offcpu && s->options.waker && !s->preempt_count;
+	return s->options.offcpu && s->options.waker;
 }
 
 static bool by_comm(const struct sched *s)
@@ -67,11 +62,9 @@ static bool by_cgroup(const struct sched *s)
 }
 
 static const struct sched_program programs[] = {
-	{"on_newtask", always},	    {"on_exec", always},
-	{"on_rename", by_comm},	    {"on_cgroup_attach", by_cgroup},
-	{"on_wakeup_new", always},  {"on_wakeup", always},
-	{"on_waking", wants_waker}, {"on_waking_plain", wants_plain_waker},
-	{"on_switch", always},
+	{"on_newtask", always},		 {"on_exec", always},	    {"on_rename", by_comm},
+	{"on_cgroup_attach", by_cgroup}, {"on_wakeup_new", always}, {"on_wakeup", always},
+	{"on_waking", wants_waker},	 {"on_switch", always},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
@@ -122,8 +115,8 @@ static bool attempt_fits(const struct attempt *with)
 {
 	struct features f;
 
-	return !features__ask(&f) && (!with->sleepable || f.copy_user_task) &&
-	       (!with->switch_state || f.switch_state) && (!with->kfuncs || f.rcu_lock);
+	return !with->kfuncs && !features__ask(&f) && (!with->sleepable || f.copy_user_task) &&
+	       (!with->switch_state || f.switch_state);
 }
 
 static int sched__prepare(void *context, struct unit *u, int attempt)
@@ -138,7 +131,7 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		.waker = o->waker,
 		.classify = o->offcpu || o->wall,
 		.switch_state = with->switch_state,
-		.rdonly_cast = with->kfuncs && !u->image->raw,
+		.rdonly_cast = with->kfuncs,
 		.rcu_lock = with->kfuncs,
 		.runq_key = o->runq_key,
 		.weight_cap = o->sample ? o->weight_cap : 0,
@@ -146,10 +139,13 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		.min_ns = o->min_ns,
 		.long_wait_ns = o->long_wait_ns,
 	};
+	uint64_t irq_text[2];
 	int err;
 
 	if (u->image->raw && !attempt_fits(with))
 		return -EOPNOTSUPP;
+	if (o->waker && features__irq_text(irq_text))
+		unit__set(u, "stack_irq_text", irq_text, sizeof(irq_text));
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
 	if (!err)
@@ -183,7 +179,6 @@ static struct probe *sched__open(struct probe_context *context, const void *opti
 	s->probe.context = context;
 	s->options = *(const struct sched_options *)options;
 	sched__name_limit(s);
-	s->preempt_count = s->options.waker && features__preempt_count();
 	table__init(&s->threads, sizeof(struct thread_key), sizeof(struct thread_seen));
 	err = unit__load(&s->unit, context->loader, "sched", ATTEMPTS, sched__prepare, s);
 	if (err) {

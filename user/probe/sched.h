@@ -33,7 +33,6 @@ struct sched {
 	struct sched_options options;
 	struct unit unit;
 	struct control *control;
-	bool preempt_count; /* programs can read it */
 	struct bpf_link *sweep_link;
 	struct table threads;
 	uint64_t cut_ns, emitted_cut_ns; /* announced, and done */

@@ -45,11 +45,13 @@ static int try__kallsyms(struct buf *why)
 	return err || address ? err : -EPERM;
 }
 
-static int try__preempt_count(struct buf *why)
+static int try__irq_text(struct buf *why)
 {
-	if (features__preempt_count())
+	uint64_t range[2];
+
+	if (features__irq_text(range))
 		return 0;
-	buf__puts(why, "no symbol __preempt_count or pcpu_hot in /proc/kallsyms");
+	buf__puts(why, "no __irqentry_text_start in /proc/kallsyms");
 	return -ENOENT;
 }
 
@@ -175,8 +177,8 @@ const struct feature try__features[] = {
 	 try__perf_cpu_clock},
 	{"stacks", "kernel and user stacks", NULL, "profile, offcpu", TRACING, try__stacks},
 	{"kallsyms", "names of kernel functions", "addresses", "kernel names", NEEDS_SYSLOG, try__kallsyms},
-	{"preempt_count", "wakers in interrupts (offcpu --waker)", "told by frame names", NOTHING, 0,
-	 try__preempt_count},
+	{"irq_text", "wakers in interrupts (offcpu --waker)", "told by frame names", NOTHING, 0,
+	 try__irq_text},
 	{"throttling", "time held back by a CPU quota", NULL, "wall: throttled", 0, try__throttling},
 	{"cgroup_v2", "-G, --container, --pod, --by cgroup", NULL, "targets by cgroup", TRACING,
 	 try__cgroup_v2},

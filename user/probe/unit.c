@@ -11,7 +11,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "base/msg.h"
+#include "base/units.h"
 #include "probe/loader.h"
 
 int unit__set(struct unit *u, const char *variable, const void *value, size_t size)
@@ -166,8 +166,9 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 			err = unit__try(u, image__find(name, raw), attempt, prepare, context);
 			if (!err)
 				return 0;
-			snprintf(u->why_not + used, sizeof(u->why_not) - used, "%s%s%s: %s", used ? "; " : "",
-				 raw ? "raw_tp" : "tp_btf", attempt ? " (reduced)" : "", strerror(-err));
+			if (!attempt) /* what the best attempt met says most */
+				snprintf(u->why_not + used, sizeof(u->why_not) - used, "%s%s: %s",
+					 used ? "; " : "", raw ? "raw_tp" : "tp_btf", strerror(-err));
 			if (err == -EPERM || err == -ENOMEM)
 				return err;
 		}
@@ -312,28 +313,51 @@ void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs)
 	}
 }
 
+/* What one map takes at most, by the kernel's own structures; a ring buffer's entries are its bytes. */
+static uint64_t map_bytes(const struct unit *u, const struct bpf_map *map)
+{
+	uint64_t value = (bpf_map__value_size(map) + 7) & ~7u, entries = bpf_map__max_entries(map);
+	enum bpf_map_type type = bpf_map__type(map);
+
+	if (!bpf_map__autocreate(map))
+		return 0;
+	if (type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH)
+		value *= u->loader->cpus;
+	if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
+		value += bpf_map__key_size(map) + 48; /* struct htab_elem and its share of the buckets */
+	if (type == BPF_MAP_TYPE_RINGBUF)
+		value = 1;
+	return value * entries; /* task storage: nothing before there are threads */
+}
+
 uint64_t unit__map_bytes(const struct unit *u)
 {
 	struct bpf_map *map;
 	uint64_t total = 0;
 
+	bpf_object__for_each_map(map, u->object) total += map_bytes(u, map);
+	return total;
+}
+
+void unit__describe(const struct unit *u, struct buf *out)
+{
+	struct bpf_program *p;
+	struct bpf_map *map;
+
+	bpf_object__for_each_program(p, u->object)
+	{
+		if (bpf_program__fd(p) >= 0)
+			buf__printf(out, "  program  %-18s %s\n", bpf_program__name(p),
+				    bpf_program__section_name(p) + (bpf_program__section_name(p)[0] == '?'));
+	}
 	bpf_object__for_each_map(map, u->object)
 	{
-		uint64_t value = (bpf_map__value_size(map) + 7) & ~7u, entries = bpf_map__max_entries(map);
-		enum bpf_map_type type = bpf_map__type(map);
-
-		if (!bpf_map__autocreate(map))
+		if (!map_bytes(u, map))
 			continue;
-		if (type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH)
-			value *= u->loader->cpus;
-		if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
-			value += bpf_map__key_size(map) +
-				 48; /* the kernel's struct htab_elem and its bucket */
-		if (type == BPF_MAP_TYPE_RINGBUF)
-			value = 1;
-		total += value * entries;
+		buf__printf(out, "  map      %-18s ", bpf_map__name(map));
+		units__bytes(out, map_bytes(u, map));
+		buf__putc(out, '\n');
 	}
-	return total;
 }
 
 void unit__detach(struct unit *u)

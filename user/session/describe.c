@@ -53,10 +53,12 @@ int session__describe(struct session *s)
 		const struct probe_type *type = s->probes[i]->type;
 		const struct unit *u = type->unit(s->probes[i]);
 
-		buf__printf(&out, "probe %s (%s): loads here as %s%s%s\n", type->name, type->summary,
-			    u->image->name, u->why_not[0] ? "; not " : "", u->why_not);
-		for (const struct hook *h = type->hooks; h->what; h++)
-			buf__printf(&out, "  %-20s %s\n", h->what, h->alternatives);
+		buf__printf(&out, "probe %s: %s\n", type->name, type->summary);
+		if (u->why_not[0])
+			buf__printf(&out, "  not as wished: %s\n", u->why_not);
+		unit__describe(u, &out);
+		if (type == &probe_cpu)
+			buf__puts(&out, "  event    one perf event per online CPU\n");
 		bytes += unit__map_bytes(u);
 	}
 	buf__puts(&out, "maps: at most ");

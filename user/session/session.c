@@ -392,7 +392,8 @@ int session__run(const struct session_plan *plan)
 	if (output__close(&s->output, !code && !plan->options->dry_run) && !code)
 		code = EXIT_RUN_FAILED;
 	session__close(s);
-	if (!code && s->child.pid) { /* -d is over: the command goes on, nobody looks any more */
+	if (!code && s->child.pid &&
+	    !plan->options->dry_run) { /* -d is over: the command goes on, nobody looks any more */
 		child__reap(&s->child, true);
 		say_command_status(s);
 	}

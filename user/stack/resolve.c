@@ -320,12 +320,8 @@ static void finish(struct stacks *s, struct stack *stack)
 	free(stack->pending);
 	stack->pending = NULL;
 	drop_machinery(stack);
-	if (stack->flags & STACK_FLAG_HARDIRQ)
-		add_mark(stack, "[irq]");
-	else if (stack->flags & STACK_FLAG_SOFTIRQ)
-		add_mark(stack, "[softirq]");
-	else if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&
-		 !(stack->flags & STACK_FLAG_KTHREAD)) {
+	if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&
+	    !(stack->flags & (STACK_FLAG_KTHREAD | STACK_FLAG_IRQ))) {
 		stack->incomplete = reasons[reason];
 		if (stack->user_count)
 			stack->stopped_in = stack->frames[stack->count - 1].object;

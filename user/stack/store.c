@@ -105,7 +105,7 @@ static struct process *find_process(struct stacks *s, const struct stack_record 
 
 static bool has_user_frames(const struct stacks *s, const struct stack_record *r)
 {
-	const uint32_t none = STACK_FLAG_KTHREAD | STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ;
+	const uint32_t none = STACK_FLAG_KTHREAD | STACK_FLAG_IRQ;
 
 	return r->user_frames && !s->options.kernel_only && !(r->flags & none);
 }
@@ -275,7 +275,7 @@ int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)
 		.incomplete = stack->incomplete,
 		.stopped_in = stack->stopped_in,
 		.kthread = stack->flags & STACK_FLAG_KTHREAD,
-		.in_irq = stack->flags & (STACK_FLAG_HARDIRQ | STACK_FLAG_SOFTIRQ),
+		.in_irq = stack->flags & STACK_FLAG_IRQ,
 	};
 	memcpy(view->who.comm, stack->comm, sizeof(view->who.comm));
 	return 0;
