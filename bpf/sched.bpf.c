@@ -275,7 +275,6 @@ inline_always void switch__in(struct task_struct *next, u64 now, struct loss *l)
 		return;
 	}
 	loss__count(l, WALL_NEXT, AGGREGATED);
-	t->runs++;
 	open = t->now.open ?: open__make(control.sweep_ns, STATE_RUNNABLE);
 	thread__enter(t, STATE_RUNNING, now, STATE_RUNNABLE);
 	if (!config.runq)

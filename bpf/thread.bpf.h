@@ -18,7 +18,7 @@
 
 struct thread {
 	u32 sequence; /* odd while being written */
-	u32 runs;
+	u32 dead;
 	u64 cut; /* the instant of `at_cut` */
 	u64 watched_ns;
 	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
@@ -26,7 +26,6 @@ struct thread {
 	u64 start_ns; /* with `key` its identity for user space; in the task itself an exec by a thread that
 			 is not */
 	u32 key;      /* the leader would change both */
-	u32 dead;
 	u32 ewma_us, weight;
 	struct account now, at_cut;
 };
@@ -202,7 +201,6 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 	r->tgid = pids.tgid;
 	r->tid = pids.tid;
 	r->key = t->key;
-	r->runs = t->runs;
 	r->weight = t->weight;
 	r->watched_ns = t->watched_ns;
 	r->end_ns = 0;

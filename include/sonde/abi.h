@@ -143,9 +143,9 @@ struct account {
 struct thread_record {
 	__u32 type; /* RECORD_EXIT, or 0 from the sweep */
 	__u32 tgid, tid;
-	__u32 runs;	     /* times it was switched in */
-	__u32 weight;	     /* of the open block, with importance sampling */
-	__u32 key;	     /* thread id in the initial PID namespace */
+	__u32 weight; /* of the open block, with importance sampling */
+	__u32 key;    /* thread id in the initial PID namespace */
+	__u32 reserved;
 	__u64 watched_ns;    /* since when its account is kept */
 	__u64 end_ns;	     /* exit: when; sweep: 0 */
 	__u64 start_ns;	     /* CLOCK_MONOTONIC, of the thread: (key, start_ns) is its identity */
@@ -267,9 +267,9 @@ struct glob {
 };
 
 struct target_filter {
-	__u32 conditions;	/* TARGET_ */
-	__u32 follow;		/* children of marked processes are marked at fork */
-	__u32 uid, cgroup_walk; /* cgroup_walk: levels from a leaf to the root at most */
+	__u32 conditions; /* TARGET_ */
+	__u32 follow;	  /* children of marked processes are marked at fork */
+	__u32 uid, reserved;
 	__u64 cgroup;
 	struct glob comm;
 };

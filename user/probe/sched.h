@@ -21,7 +21,6 @@ struct thread_seen {
 	uint64_t late[STATE_COUNT];  /* after the announced cut: the next interval's */
 	uint64_t utime_ns, stime_ns; /* cumulative */
 	uint64_t utime_delta_ns, stime_delta_ns;
-	uint64_t runs, runs_delta;
 	uint64_t watched_ns, end_ns; /* end_ns: 0 while it lives */
 	uint64_t open, open_stack;   /* the open state at the cut */
 	uint32_t weight;

@@ -86,8 +86,6 @@ int sched__account(struct sched *s, const struct thread_record *r)
 	t->stime_delta_ns += r->stime_ns - t->stime_ns;
 	t->utime_ns = r->utime_ns;
 	t->stime_ns = r->stime_ns;
-	t->runs_delta += (uint32_t)(r->runs - (uint32_t)t->runs);
-	t->runs = r->runs;
 	return 0;
 }
 
@@ -183,7 +181,7 @@ void sched__end_interval(struct sched *s)
 
 		memcpy(t->delta, t->late, sizeof(t->delta));
 		memset(t->late, 0, sizeof(t->late));
-		t->utime_delta_ns = t->stime_delta_ns = t->runs_delta = 0;
+		t->utime_delta_ns = t->stime_delta_ns = 0;
 	}
 	do {
 		for (i = count = 0; count < 256 && table__next(&s->threads, &i, &key, &value);)
