@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of the results, as plain text or Markdown. A cell is text; numbers stand right."""
 import statistics
+import textwrap
 
 from workloads import WORKLOADS
+
+WORDS = {"tool", "question", "program"}  # columns that stand left
 
 
 def text_table(head, rows):
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(row):
-        first, *others = (cell.rjust(width) for cell, width in zip(row, widths))
-        return "  ".join([first.strip().ljust(widths[0]), *others])
+        cells = zip(head, row, widths)
+        return "  ".join(cell.ljust(width) if name in WORDS else cell.rjust(width) for name, cell, width in cells)
 
     return "\n".join([line(head), line(["-" * width for width in widths]), *map(line, rows)])
 
 
 def markdown_table(head, rows):
-    rule = ["---", *["---:"] * (len(head) - 1)]
+    rule = ["---" if name in WORDS else "---:" for name in head]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 
@@ -79,7 +82,7 @@ def start_table(results):
             continue
         rows.append([tool.name, median_best(result.attached_ns, 1e6), median_best(result.first_data_ns, 1e6),
                      median(result.peak_bytes, 1e6, 1), median(result.map_bytes, 1e6, 1),
-                     str(sum(result.links))])
+                     str(result.links)])
     return head, rows
 
 
@@ -109,13 +112,17 @@ EXPLAIN_PROGRAMS = ("Each program: its runs for each run of the one on sched_swi
                     "median (best).")
 
 
+def words(text):
+    return textwrap.fill(text, 110)
+
+
 def write(results, facts, options):
     """The whole report as text."""
     table = markdown_table if options.markdown else text_table
-    blocks = [facts, EXPLAIN_COST, table(*cost_table(results))]
+    blocks = [words(facts), words(EXPLAIN_COST), table(*cost_table(results))]
     if not options.programs:
-        blocks += [EXPLAIN_SLOWER, table(*slowdown_table(results))]
-        blocks += [EXPLAIN_START, table(*start_table(results))]
+        blocks += [words(EXPLAIN_SLOWER), table(*slowdown_table(results))]
+        blocks += [words(EXPLAIN_START), table(*start_table(results))]
     else:
-        blocks += [EXPLAIN_PROGRAMS, table(*program_table(results))]
+        blocks += [words(EXPLAIN_PROGRAMS), table(*program_table(results))]
     return "\n\n".join(blocks)

@@ -117,6 +117,7 @@ class Process:
         os.close(writer)
         self.exec_ns = int(os.read(reader, 32))
         os.close(reader)
+        self.seen = False  # attached to anything
         self.peak = 0
 
     @staticmethod
@@ -130,27 +131,15 @@ class Process:
         return " ".join(self.stderr.read().decode(errors="replace").split())[-200:]
 
     def attached(self):
+        """How many links and perf events it holds."""
         try:
             count = kernel.attached_count(self.popen.pid)
         except (FileNotFoundError, ProcessLookupError):
             count = 0
         if count == 0 and self.popen.poll() is not None:
             raise ToolError(f"{self.argv[0]} ended with {self.popen.returncode}: {self.words()}")
+        self.seen = self.seen or count > 0
         return count
-
-    def wait_attached(self, expected):
-        """(Links and perf events, ns from exec until the last came); expected None: until no more come."""
-        count, since = 0, time.monotonic_ns()
-        while True:
-            now_count, now = self.attached(), time.monotonic_ns()
-            if now_count > count:
-                count, since = now_count, now
-            settled = count and now - since > SETTLE_S * 1e9
-            if settled if expected is None else count >= expected:
-                return count, since - self.exec_ns
-            if now - self.exec_ns > ATTACH_LIMIT_S * 1e9:
-                raise ToolError(f"{self.argv[0]} was not attached within {ATTACH_LIMIT_S} s: {self.words()}")
-            time.sleep(0.0005)
 
     def end(self):
         """Ctrl-C, and memory is watched to the end: naming stacks may need most of it."""
@@ -161,6 +150,8 @@ class Process:
             self.peak = max(self.peak, kernel.peak_bytes(self.popen.pid) or 0)
             time.sleep(0.001)
         self.kill()
+        if self.popen.returncode not in (0, 128 + signal.SIGINT, -signal.SIGINT):
+            raise ToolError(f"{self.argv[0]} ended with {self.popen.returncode} after Ctrl-C: {self.words()}")
 
     def kill(self):
         if self.popen.poll() is None:
@@ -172,17 +163,15 @@ class Running:
     """A tool, all of whose commands are attached. Use as a context."""
 
     def __init__(self, tool, places, expected):
+        """expected: the number of links, None if not yet known."""
         self.processes = []
         try:
             for command in tool.commands:
                 self.processes.append(Process(command, places))
-            waits = [process.wait_attached(count)
-                     for process, count in zip(self.processes, expected or [None] * len(self.processes))]
+            self.links, self.attached_ns = self.wait_attached(expected)
         except BaseException:
             self.kill()
             raise
-        self.counts = [count for count, _ in waits]
-        self.attached_ns = max(ns for _, ns in waits)
 
     def __enter__(self):
         return self
@@ -195,8 +184,26 @@ class Running:
         for process in self.processes:
             process.kill()
 
+    def wait_attached(self, expected):
+        """(Links and perf events, ns from exec until the last came); expected None: until no more come."""
+        count, since, begun = 0, 0, self.processes[0].exec_ns
+        while True:
+            now_count, now = sum(process.attached() for process in self.processes), time.monotonic_ns()
+            if now_count > count:
+                count, since = now_count, now
+            settled = all(process.seen for process in self.processes) and now - since > SETTLE_S * 1e9
+            if settled if expected is None else count >= expected:
+                return count, since - begun
+            if now - begun > ATTACH_LIMIT_S * 1e9:
+                words = " ".join(process.words() for process in self.processes)
+                raise ToolError(f"not attached within {ATTACH_LIMIT_S} s: {words}")
+            time.sleep(0.0005)
+
     def ids(self):
         """The ids of its programs and of its maps."""
+        for process in self.processes:
+            if process.popen.poll() is not None:
+                raise ToolError(f"ended with {process.popen.returncode} while measured: {process.words()}")
         found = [kernel.ids_of(process.popen.pid) for process in self.processes]
         return set().union(*(programs for programs, _ in found)), set().union(*(maps for _, maps in found))
 
