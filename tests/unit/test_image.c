@@ -70,11 +70,6 @@ static void library_loaded_later(void **state)
 	v = add_and_resolve(s, &record);
 	check_frame(&v, 0, "plugin_work", "later.so", FRAME_LIBRARY);
 	dlclose(handle);
-	/* Told to forget, it looks again at once: the place is empty. */
-	stacks__forget_process(s, (uint32_t)getpid());
-	record.r.hash = 3;
-	v = add_and_resolve(s, &record);
-	assert_int_equal(strncmp(v.frames[0].name, "[unknown]+0x", 12), 0);
 	stacks__free(s);
 }
 

@@ -90,7 +90,7 @@ static void broken_lines(void **state)
 /* This process's own image, as the kernel shows it: every function is found in the mapping that holds it. */
 static void own_image(void **state)
 {
-	struct process p = {.local_pid = getpid()};
+	struct process p = {.key = {.tgid = (uint32_t)getpid()}};
 	struct strings strings;
 	struct buf text = {0};
 	const struct mapping *m;

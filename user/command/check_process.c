@@ -114,7 +114,7 @@ static int open_process(struct check_process *p, pid_t pid)
 		msg__error("%d is a thread of process %d: `-p %d`?", pid, tgid, tgid);
 		return EXIT_USAGE;
 	}
-	p->process.local_pid = pid;
+	p->process.key.tgid = (uint32_t)pid;
 	read_stat(p);
 	maps = openat(p->dir, "maps", O_RDONLY | O_CLOEXEC);
 	if (maps < 0 && (errno == EACCES || errno == EPERM)) {
@@ -392,7 +392,7 @@ void check_process__print(const struct check_process *p, struct buf *out)
 {
 	size_t unwound = count_files(p, unwinds), named = count_files(p, is_named);
 
-	buf__printf(out, "\n%s[%d]\n", buf__text(&p->name), p->process.local_pid);
+	buf__printf(out, "\n%s[%d]\n", buf__text(&p->name), (int)p->process.key.tgid);
 	print_files(p, out);
 	buf__printf(out, "unwinding: %zu of %zu files%s\n", unwound, p->count,
 		    unwound < p->count ? "; user stacks end in the others: no frame pointers" : "");
@@ -458,7 +458,7 @@ struct json_object *check_process__json(const struct check_process *p)
 	json_object_object_add(generated, "regions", json_object_new_int64(p->generated));
 	json_object_object_add(generated, "bytes", json_object_new_int64(p->generated_bytes));
 	json_object_object_add(generated, "perf_map", json_object_new_boolean(p->perf_map));
-	json_object_object_add(o, "pid", json_object_new_int(p->process.local_pid));
+	json_object_object_add(o, "pid", json_object_new_int((int32_t)p->process.key.tgid));
 	json_object_object_add(o, "name", json_object_new_string(buf__text(&p->name)));
 	json_object_object_add(o, "files", files);
 	json_object_object_add(o, "unwinding", share__json(p, unwinds));

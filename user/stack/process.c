@@ -111,9 +111,9 @@ int process__open(const struct process *p)
 	char path[32], stat[1024];
 	int dir, thread;
 
-	if (p->local_pid <= 0)
+	if (!p->key.tgid)
 		return -ESRCH;
-	snprintf(path, sizeof(path), "/proc/%d", p->local_pid);
+	snprintf(path, sizeof(path), "/proc/%d", (int)p->key.tgid);
 	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -ESRCH;
@@ -317,7 +317,7 @@ int perf_map_owner__read(struct perf_map_owner *o, const struct process *p, int 
 	pids = strstr(text, "\nNStgid:");
 	if (!uids || sscanf(uids, "\nUid: %u %u", &uid, &euid) != 2)
 		return -EINVAL;
-	pid = p->local_pid;
+	pid = (int)p->key.tgid;
 	if (pids)
 		for (const char *at = pids + 8; *at == '\t' || *at == ' '; at += strcspn(at, "\t \n"))
 			pid = (int)strtol(++at, NULL, 10);

@@ -17,7 +17,7 @@
 /* Which program of which process. No padding: a table key. */
 struct process_key {
 	uint64_t start_boot_ns, exec_id;
-	uint64_t tgid; /* as the kernel counts, in the initial PID namespace */
+	uint64_t tgid; /* in sonde's own PID namespace; 0: it has no number there */
 };
 
 struct mapping {
@@ -31,7 +31,6 @@ struct mapping {
 struct process {
 	struct process_key key;
 	uint64_t stack_start; /* mm->start_stack, which differs from one program to the next; 0: unknown */
-	pid_t local_pid;      /* in the PID namespace of /proc; 0: it has none there */
 	struct mapping *mappings; /* executable ones, ascending; owned */
 	size_t count;
 	uint64_t read_at_ns;	  /* CLOCK_MONOTONIC; 0: never */

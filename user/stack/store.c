@@ -92,8 +92,6 @@ static struct process *find_process(struct stacks *s, const struct stack_record 
 	*slot = p;
 	p->key = key;
 	p->stack_start = r->stack_start;
-	p->local_pid = s->options.local_pid ? s->options.local_pid(s->options.local_pid_data, r->tgid)
-					    : (pid_t)r->tgid;
 	dir = process__open(p);
 	p->gone = dir < 0 || process__read(p, dir, &s->strings);
 	if (dir >= 0)
@@ -242,17 +240,6 @@ int stacks__add(struct stacks *s, const struct stack_record *r, size_t size)
 	if (!err && s->open_files >= OPEN_FILES_MAX)
 		err = stacks__resolve(s);
 	return err;
-}
-
-void stacks__forget_process(struct stacks *s, uint32_t tgid)
-{
-	size_t i = 0;
-	const void *key;
-	void *value;
-
-	while (table__next(&s->processes, &i, &key, &value))
-		if (((const struct process_key *)key)->tgid == tgid)
-			(*(struct process **)value)->stale = true;
 }
 
 int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)

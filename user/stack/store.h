@@ -21,12 +21,6 @@ struct stacks_options {
 	size_t memory_limit_bytes; /* of stored stacks; beyond it stacks are refused and counted; 0: no limit
 				    */
 	const char *debug_directory; /* "/usr/lib/debug"; valid as long as the store */
-	/*
-	 * The PID in our PID namespace of a process that the kernel counts as `tgid`, or 0: it has none.
-	 * NULL: they are the same.
-	 */
-	int (*local_pid)(void *data, uint32_t tgid);
-	void *local_pid_data;
 };
 
 struct stacks_counts {
@@ -44,8 +38,6 @@ struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
  * (refused), -ENOMEM.
  */
 int stacks__add(struct stacks *, const struct stack_record *, size_t size);
-/* Re-reads the mappings of one process at the next add (for unknown addresses this happens by itself). */
-void stacks__forget_process(struct stacks *, uint32_t tgid);
 /*
  * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and
  * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -ENOMEM:
