@@ -42,15 +42,10 @@ int features__ask(struct features *f)
 	struct btf *btf = btf__load_vmlinux_btf();
 
 	memset(f, 0, sizeof(*f));
-	f->cpus = libbpf_num_possible_cpus();
 	if (!btf)
 		return -errno;
-	f->btf = true;
 	f->switch_state = tracepoint_arguments(btf, "btf_trace_sched_switch") >= 4;
-	f->rdonly_cast = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
-	f->rcu_lock = btf__find_by_name_kind(btf, "bpf_rcu_read_lock", BTF_KIND_FUNC) > 0;
 	f->copy_user_task = has_helper(btf, "BPF_FUNC_copy_from_user_task");
-	f->task_storage = has_helper(btf, "BPF_FUNC_task_storage_get");
 	btf__free(btf);
 	return 0;
 }

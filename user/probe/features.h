@@ -11,17 +11,12 @@
 #include <stdint.h>
 
 struct features {
-	bool btf;	     /* /sys/kernel/btf/vmlinux can be read */
 	bool switch_state;   /* sched_switch has a fourth argument */
-	bool rdonly_cast;    /* the kfunc is there (whether a program may call it, its load tells) */
-	bool rcu_lock;	     /* likewise */
 	bool copy_user_task; /* bpf_copy_from_user_task(): sleepable iterators can read another task's memory
 			      */
-	bool task_storage;   /* the map type can be created */
-	int cpus;	     /* possible ones */
 };
 
-/* 0, or -errno if there is no type information at all (then `btf` is false and the rest unknown). */
+/* 0, or -errno if there is no type information at all. */
 int features__ask(struct features *f);
 
 /* The code that enters interrupts, [from, to), by /proc/kallsyms. False: no such symbols, or their addresses

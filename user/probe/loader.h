@@ -91,8 +91,6 @@ int unit__set(struct unit *u, const char *variable, const void *value, size_t si
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */
-int unit__keep(struct unit *u, struct bpf_link *link);		     /* takes ownership */
-int unit__program_fd(const struct unit *u, const char *program);
 int unit__map_fd(const struct unit *u, const char *map);
 
 /* Flips the cells and takes out what the kernel side has counted until then: array owned by the caller. */

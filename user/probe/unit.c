@@ -176,7 +176,8 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 	return err;
 }
 
-int unit__keep(struct unit *u, struct bpf_link *link)
+/* Takes ownership. */
+static int keep(struct unit *u, struct bpf_link *link)
 {
 	if (!link)
 		return -errno;
@@ -192,14 +193,7 @@ int unit__attach(struct unit *u, const char *program)
 {
 	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
 
-	return p ? unit__keep(u, bpf_program__attach(p)) : -ENOENT;
-}
-
-int unit__program_fd(const struct unit *u, const char *program)
-{
-	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
-
-	return p ? bpf_program__fd(p) : -ENOENT;
+	return p ? keep(u, bpf_program__attach(p)) : -ENOENT;
 }
 
 int unit__map_fd(const struct unit *u, const char *map)

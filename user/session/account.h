@@ -13,9 +13,8 @@
 
 struct account_book {
 	struct loss base; /* as of the last interval's end */
-	uint64_t base_cpu_ns, base_runs[8];
-	uint64_t run_ns, runs; /* sum of the statistics windows, over all programs */
-	int statistics_fd;     /* -1: closed */
+	uint64_t base_cpu_ns;
+	int statistics_fd; /* -1: closed */
 	uint64_t window_from_ns, next_window_ns;
 	/* of the interval that account__close was asked for last */
 	struct loss_row rows[LOSS_ROWS];

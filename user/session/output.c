@@ -100,7 +100,6 @@ static int open_preview(struct output *out, const struct options *o)
 	struct sink_options preview = {
 		.path = "-",
 		.colour = wants_colour(STDERR_FILENO),
-		.is_terminal = isatty(STDERR_FILENO),
 		.columns = columns_of(STDERR_FILENO) ? columns_of(STDERR_FILENO) : 80,
 		.rows = PREVIEW_ROWS,
 		.verbose = o->verbose,
@@ -113,8 +112,7 @@ static int open_preview(struct output *out, const struct options *o)
 	return out->preview ? 0 : EXIT_RUN_FAILED;
 }
 
-int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks,
-		 const struct cli_rest *rest)
+int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks)
 {
 	int code;
 
@@ -126,7 +124,6 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 		msg__error("%s is for stacks, and this command has none", out->type->name);
 		return EXIT_USAGE;
 	}
-	(void)rest;
 	out->command_line = read_command_line();
 	out->path = strdup(o->output ? o->output : "-");
 	out->numbered = o->interval_ns && is_file(out->path) &&
@@ -134,7 +131,6 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 	out->options = (struct sink_options){
 		.command_line = out->command_line,
 		.colour = !is_file(out->path) && wants_colour(STDOUT_FILENO),
-		.is_terminal = !is_file(out->path) && isatty(STDOUT_FILENO),
 		.columns = is_file(out->path) ? 0 : columns_of(STDOUT_FILENO),
 		.rows = o->rows,
 		.verbose = o->verbose,

@@ -17,8 +17,7 @@ struct output {
 };
 
 /* Chooses and opens, before anything is attached. 0 or an exit code after one line on stderr. */
-int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks,
-		 const struct cli_rest *rest);
+int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks);
 int output__begin(struct output *out, const struct interval *interval);
 int output__point(struct output *out, const struct point *point);
 int output__end(struct output *out,

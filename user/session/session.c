@@ -360,8 +360,7 @@ static int session__prepare(struct session *s)
 	int code = loop__open(s);
 
 	if (!code)
-		code = output__open(&s->output, plan->options, plan->pipe_format, plan->needs_stacks,
-				    plan->rest);
+		code = output__open(&s->output, plan->options, plan->pipe_format, plan->needs_stacks);
 	if (!code && plan->rest->command)
 		code = session__start_child(s);
 	if (!code)

@@ -33,7 +33,7 @@ struct interval {
 struct sink_options {
 	const char *path;	  /* output file or "-" */
 	const char *command_line; /* as typed, for the record in files */
-	bool colour, is_terminal, verbose;
+	bool colour, verbose;
 	int columns;	  /* width of the terminal, 80 if there is none, 0: no truncation */
 	long long rows;	  /* -n; 0: the sink's default */
 	double min_width; /* of flame graphs, in pixels */
