@@ -38,4 +38,5 @@ printing=("help" "help profile" "profile --help" "version" "version -v" "schema"
 	done
 	"$SONDE" list metrics --json | jq -e 'all(.[]; (.unit | type == "string") and (.kind | length > 0) and (.probe | length > 0))'
 	"$SONDE" list probes --json | jq -e 'all(.[]; (.metrics | length > 0) and (.hooks | length > 0))'
+	"$SONDE" list probes --json | jq -e 'all(.[].hooks[]; (.alternatives | length > 0) and (.without | length > 0))'
 }

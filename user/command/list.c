@@ -45,6 +45,7 @@ static void add_hooks(struct json_object *to, const struct hook *hook)
 
 		add_text(object, "hook", hook->what);
 		add_text(object, "alternatives", hook->alternatives);
+		add_text(object, "without", hook->without);
 		json_object_array_add(hooks, object);
 	}
 	json_object_object_add(to, "hooks", hooks);
