@@ -304,7 +304,10 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	return 0;
 }
 
-inline_always int woken(struct task_struct *task)
+/* A new thread needs no hook of its own at its first wakeup: it is runnable from its birth on (on_newtask).
+ */
+HOOK("sched_wakeup")
+int BPF_PROG(on_wakeup, struct task_struct *task)
 {
 	struct loss *l = loss__here();
 	struct thread *t;
@@ -334,18 +337,6 @@ inline_always int woken(struct task_struct *task)
 	t->now.stack = 0;
 	t->waker = 0;
 	return 0;
-}
-
-HOOK("sched_wakeup")
-int BPF_PROG(on_wakeup, struct task_struct *task)
-{
-	return woken(task);
-}
-
-HOOK("sched_wakeup_new")
-int BPF_PROG(on_wakeup_new, struct task_struct *task)
-{
-	return woken(task);
 }
 
 /* --- wakers */

@@ -23,7 +23,6 @@ static const struct metric *const metrics[] = {
 static const struct hook hooks[] = {
 	{"sched_switch", "tp_btf, raw_tp", "everything"},
 	{"sched_wakeup", "tp_btf, raw_tp", "everything"},
-	{"sched_wakeup_new", "tp_btf, raw_tp", "first waits of new threads"},
 	{"sched_waking", "tp_btf, raw_tp", "wakers (--waker)"},
 	{"task_newtask", "tp_btf, raw_tp", "threads started meanwhile"},
 	{"sched_process_exec", "tp_btf, raw_tp", "targets by name after exec"},
@@ -51,6 +50,15 @@ static bool wants_waker(const struct sched *s)
 	return s->options.offcpu && s->options.waker;
 }
 
+/* An exec changes who a process is: its name, perhaps its user; and COMMAND is the target from its exec on.
+ */
+static bool exec_matters(const struct sched *s)
+{
+	const struct target_filter *f = &s->probe.context->loader->target->filter;
+
+	return f->conditions & (TARGET_COMM | TARGET_UID) || (f->conditions & TARGET_MARKED && f->follow);
+}
+
 static bool by_comm(const struct sched *s)
 {
 	return s->probe.context->loader->target->filter.conditions & TARGET_COMM;
@@ -62,9 +70,9 @@ static bool by_cgroup(const struct sched *s)
 }
 
 static const struct sched_program programs[] = {
-	{"on_newtask", always},		 {"on_exec", always},	    {"on_rename", by_comm},
-	{"on_cgroup_attach", by_cgroup}, {"on_wakeup_new", always}, {"on_wakeup", always},
-	{"on_waking", wants_waker},	 {"on_switch", always},
+	{"on_newtask", always},		 {"on_exec", exec_matters}, {"on_rename", by_comm},
+	{"on_cgroup_attach", by_cgroup}, {"on_wakeup", always},	    {"on_waking", wants_waker},
+	{"on_switch", always},
 };
 #define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
 
