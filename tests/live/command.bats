@@ -43,7 +43,7 @@ has_error() {
 }
 
 @test "command: at the end of -d sonde reports and waits for COMMAND, which nobody looks at any more" {
-	start_sonde runq -d 300ms -o "$out" -- "$workloads/burn" 2
+	start_sonde runq -d 300ms -o "$out" -- "$workloads/burn" 1
 	probe=$pid
 	wait_until 20 has_line "$tmp/$probe.out" '^ready'
 	wait_until 20 test -e "$out"

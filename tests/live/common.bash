@@ -191,11 +191,6 @@ exactly() {
 	return 1
 }
 
-# pin CPU: this test and what it starts from now on
-pin() {
-	taskset -cp "$1" $BASHPID >/dev/null
-}
-
 last_cpu() {
 	echo $(($(nproc --all) - 1))
 }

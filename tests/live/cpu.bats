@@ -22,7 +22,7 @@ share() {
 }
 
 @test "cpu: three functions appear in the order of their shares, each called by main" {
-	run_command profile -F 499 -- burn 2
+	run_command profile -F 499 -- burn 1
 	nothing_lost
 	[ "$(self_in burn_60)" -gt "$(self_in burn_30)" ]
 	[ "$(self_in burn_30)" -gt "$(self_in burn_10)" ]
@@ -33,14 +33,14 @@ share() {
 
 @test "cpu: the kernel time of a getppid loop appears as kernel frames above the loop" {
 	local kernel user
-	run_command profile -F 499 -- getppid 2
+	run_command profile -F 499 -- getppid 1
 	nothing_lost
 	kernel=$(json -n '[inputs | select(.type == "stack" and .frames[0].kind == "kernel" and any(.frames[]; .name == "getppid_loop")).value] | add // 0' "$out")
 	user=$(json -n '[inputs | select(.type == "stack" and .frames[0].name == "getppid_loop").value] | add // 0' "$out")
 	[ "$kernel" -gt 0 ]
 	json -n -e '[inputs | select(.type == "stack") | .frames[].name] | any(test("getppid$"))' "$out"
-	# the kernel's own split charges the system call's entry and exit one way, samples another: far from even, the same side
-	in_vm || [ $((kernel > user)) = $(($(said system_ns) > $(said user_ns))) ]
+	# Samples and the kernel's own split agree roughly: entry and exit of the system call are charged to either side.
+	in_vm || within $((100 * kernel / (kernel + user))) $((100 * $(said system_ns) / ($(said system_ns) + $(said user_ns)))) 0 20
 }
 
 @test "cpu: -U leaves out kernel frames, -K leaves out user frames, both keep every sample" {

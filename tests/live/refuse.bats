@@ -38,7 +38,7 @@ commands=(profile offcpu runq wall)
 
 @test "refuse: a PID that is not there is exit 4" {
 	for command in "${commands[@]}"; do
-		refuses 4 "$(unused_pid)" "$sonde" "$command" -p "$(unused_pid)" -d 100ms
+		refuses 4 "$(unused_pid)" "$sonde" "$command" -p "$(unused_pid)" -d 100ms -f table
 	done
 	refuses 4 "$(unused_pid)" "$sonde" runq -t "$(unused_pid)" -d 100ms
 	refuses 2 '-p' "$sonde" runq -p 0 -d 100ms

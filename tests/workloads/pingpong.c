@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pingpong PAIRS ROUNDS: PAIRS pairs of threads; in each a byte goes ROUNDS times to and fro through two
- * pipes, in play_thread: as many switches a second as the machine makes. main waits in pthread_join. Prints
- * for each thread "blocks TID N" (voluntary switches in its loop) and, as its last measurement, "switches TID
- * N" (its nr_switches: voluntary and not); for main only "switches"; wall_ns.
+ * pingpong PAIRS ROUNDS [--cpu N]: PAIRS pairs of threads; in each a byte goes ROUNDS times to and fro
+ * through two pipes, in play_thread: as many switches a second as the machine makes. --cpu: all of them on
+ * that CPU. main waits in pthread_join. Prints for each thread "blocks TID N" (voluntary switches in its
+ * loop) and, as its last measurement, "switches TID N" (its nr_switches: voluntary and not); for main only
+ * "switches"; wall_ns.
  */
 #include "workload.h"
 #include <pthread.h>
+#include <sched.h>
 
 struct player {
 	pthread_t thread;
@@ -45,6 +47,16 @@ WORK_FN static void *play_thread(void *arg)
 	return NULL;
 }
 
+static void pin(long cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		work__fail("sched_setaffinity");
+}
+
 static void connect_pair(struct player *a, struct player *b, long rounds)
 {
 	int to_b[2], to_a[2];
@@ -57,6 +69,7 @@ static void connect_pair(struct player *a, struct player *b, long rounds)
 
 int main(int argc, char **argv)
 {
+	char *cpu = work__option(&argc, argv, "--cpu");
 	bool now = work__flag(&argc, argv, "--now");
 	struct work__switches own;
 	struct player *players;
@@ -69,6 +82,8 @@ int main(int argc, char **argv)
 	players = calloc(n, sizeof(*players));
 	if (!players)
 		work__fail("players");
+	if (cpu)
+		pin(work__number(cpu));
 	for (long i = 0; i < n; i += 2)
 		connect_pair(&players[i], &players[i + 1], rounds);
 	work__ready(now);
