@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# README.md is kept by hand, but for its option tables; what it points to must be there.
+# README.md is kept by hand, but for its option tables (tools/readme); what it points to must be there.
 load common
 
 README=$BATS_TEST_DIRNAME/../../README.md
