@@ -14,6 +14,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/fd.h"
 #include "base/msg.h"
 
 #ifndef PIDFD_THREAD
@@ -129,21 +130,14 @@ static int loader__map_ring(struct loader *l)
 	return l->ring ? 0 : -errno;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void loader__close(struct loader *l)
 {
 	ring_buffer__free(l->ring);
 	l->ring = NULL;
-	close_fd(&l->ring_fd);
-	close_fd(&l->known_stacks_fd);
-	close_fd(&l->marks_fd);
-	close_fd(&l->raw_marks_fd);
+	fd__close(&l->ring_fd);
+	fd__close(&l->known_stacks_fd);
+	fd__close(&l->marks_fd);
+	fd__close(&l->raw_marks_fd);
 }
 
 int loader__drain(struct loader *l)

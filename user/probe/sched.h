@@ -45,6 +45,16 @@ int sched__account(struct sched *s, const struct thread_record *r);
 int sched__emit_states(struct sched *s, struct point_stream *out, struct drain *d);
 void sched__end_interval(struct sched *s);
 
+/* By what is counted: kind, a, b. */
+static inline int cell_key__compare(const struct cell_key *x, const struct cell_key *y)
+{
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	if (x->a != y->a)
+		return x->a < y->a ? -1 : 1;
+	return x->b < y->b ? -1 : x->b > y->b;
+}
+
 /* sched_blocks.c: `rows` are the cells of the interval, room for one more per thread behind them is made
  * inside. */
 int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,

@@ -28,14 +28,9 @@ static int by_group(const void *a, const void *b)
 {
 	const struct cell_key *x = &((const struct cell_row *)a)->key,
 			      *y = &((const struct cell_row *)b)->key;
+	int order = cell_key__compare(x, y);
 
-	if (x->kind != y->kind)
-		return x->kind < y->kind ? -1 : 1;
-	if (x->a != y->a)
-		return x->a < y->a ? -1 : 1;
-	if (x->b != y->b)
-		return x->b < y->b ? -1 : 1;
-	return (int)x->state - (int)y->state;
+	return order ? order : (int)x->state - (int)y->state;
 }
 
 static int by_time(const void *a, const void *b)

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 #define WINDOW_NS 50000000ULL	/* statistics are on for this long */
 #define FIRST_NS  100000000ULL	/* after the start */
 #define PERIOD_NS 5000000000ULL /* and then this often */
@@ -59,8 +61,7 @@ void account__begin(struct account_book *a, uint64_t now_ns)
 void account__tick(struct account_book *a, uint64_t now_ns)
 {
 	if (a->statistics_fd >= 0 && now_ns >= a->window_from_ns + WINDOW_NS) {
-		close(a->statistics_fd);
-		a->statistics_fd = -1;
+		fd__close(&a->statistics_fd);
 		a->next_window_ns = now_ns + PERIOD_NS;
 	} else if (a->statistics_fd < 0 && now_ns >= a->next_window_ns) {
 		a->statistics_fd = loader__statistics();
@@ -159,7 +160,5 @@ void account__peek(const struct account_book *a, struct probe *const *probes, ui
 
 void account__free(struct account_book *a)
 {
-	if (a->statistics_fd >= 0)
-		close(a->statistics_fd);
-	a->statistics_fd = -1;
+	fd__close(&a->statistics_fd);
 }

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/units.h"
 
 #define GROUPS_MAX 256
@@ -114,23 +115,16 @@ fail:
 	return err;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 int child__release(struct child *c)
 {
 	int error = 0;
 	ssize_t n = write(c->release_fd, "g", 1);
 
-	close_fd(&c->release_fd);
+	fd__close(&c->release_fd);
 	do
 		n = n == 1 ? read(c->error_fd, &error, sizeof(error)) : -1;
 	while (n < 0 && errno == EINTR);
-	close_fd(&c->error_fd);
+	fd__close(&c->error_fd);
 	return n == (ssize_t)sizeof(error) ? -error : 0;
 }
 
@@ -157,9 +151,9 @@ void child__close(struct child *c)
 {
 	bool never_released = c->release_fd >= 0;
 
-	close_fd(&c->release_fd);
-	close_fd(&c->error_fd);
+	fd__close(&c->release_fd);
+	fd__close(&c->error_fd);
 	if (c->pid && never_released)
 		child__reap(c, true);
-	close_fd(&c->pidfd);
+	fd__close(&c->pidfd);
 }

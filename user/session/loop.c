@@ -11,6 +11,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/msg.h"
 #include "base/units.h"
 #include "session/session_private.h"
@@ -240,24 +241,18 @@ int loop__run(struct session *s)
 	return err ? EXIT_RUN_FAILED : 0;
 }
 
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 void loop__close(struct session *s)
 {
 	struct loop *l = &s->loop;
 
 	for (size_t i = 0; i < l->pidfd_count; i++)
-		close_fd(l->pidfds[i]);
+		fd__close(&l->pidfds[i]);
 	free(l->pidfds);
-	close_fd(l->signal_fd);
-	close_fd(l->drain_fd);
-	close_fd(l->interval_fd);
-	close_fd(l->end_fd);
-	close_fd(l->tick_fd);
-	close_fd(l->epoll_fd);
+	fd__close(&l->signal_fd);
+	fd__close(&l->drain_fd);
+	fd__close(&l->interval_fd);
+	fd__close(&l->end_fd);
+	fd__close(&l->tick_fd);
+	fd__close(&l->epoll_fd);
 	sigprocmask(SIG_UNBLOCK, &l->signals, NULL); /* who waits for COMMAND's end must not be deaf */
 }
