@@ -327,6 +327,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	now = bpf_ktime_get_ns();
 	/* One that is not blocked was woken before it was switched out: it never stopped running. */
 	if (!state__is_block(state) || !control__running(now)) {
+		t->waker = 0;
 		loss__count(l, WALL_WAKE, FILTERED);
 		return 0;
 	}
@@ -341,7 +342,8 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 
 /* --- wakers */
 
-/* In the waker's context. Not gated on the wakee's kernel state: blocked is what our own account says. */
+/* In the waker's context. A thread that is about to block may be woken before it is switched out: its kernel
+ * state tells, as our own account cannot yet; on_wakeup takes back what was not needed. */
 HOOK("sched_waking")
 int BPF_PROG(on_waking, struct task_struct *task)
 {
@@ -349,8 +351,10 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	struct loss *l = loss__here();
 	bool published;
 
-	if (!l || !t || !t->now.stack || !state__is_block(open__state(t->now.open)))
+	if (!l || !t || !control.cut)
 		return 0;
+	if (state__is_block(open__state(t->now.open)) ? !t->now.stack : !task__state(task))
+		return 0; /* not sampled; or not about to block */
 	t->waker = stack__capture(ctx, task__current(), true, l, 0, &published);
 	return 0;
 }

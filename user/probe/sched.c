@@ -90,7 +90,7 @@ static const struct attempt {
 #define ATTEMPTS (int)(sizeof(attempts) / sizeof(attempts[0]))
 
 #define CELLS_MANY 16384
-#define CELLS_FEW  1024 /* who ran instead, and nothing else */
+#define CELLS_FEW  4096 /* who ran instead, and nothing else */
 
 /* Room for twice the threads that exist: the fourth field of /proc/loadavg is "running/all". */
 static unsigned threads_at_most(void)
@@ -306,7 +306,11 @@ static int sched__drain(struct probe *probe, struct point_stream *out, struct dr
 	size_t count;
 	int err;
 
-	err = unit__take_cells(&s->unit, &rows, &count);
+	err = s->options.runq ? sched__read_runq(s)
+			      : 0; /* at one time with the cells, which count the same waits */
+	rows = NULL;
+	if (!err)
+		err = unit__take_cells(&s->unit, &rows, &count);
 	if (!err)
 		err = stacks__resolve(probe->context->stacks);
 	if (!err && s->options.wall)

@@ -35,7 +35,7 @@ struct sched {
 	struct bpf_link *sweep_link;
 	struct table threads;
 	uint64_t cut_ns, emitted_cut_ns; /* announced, and done */
-	struct runq_hist runq_last;	 /* cumulative, at the last drain */
+	struct runq_hist runq_last, runq_now; /* cumulative, at the last drain and at this one */
 	struct metric ran;		 /* metric_runq_ran, its title with the limit of this run */
 	char ran_title[64];
 };
@@ -61,6 +61,7 @@ int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, str
 		       struct drain *d);
 
 /* sched_runq.c */
+int sched__read_runq(struct sched *s);
 int sched__emit_runq(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
 		     struct drain *d);
 

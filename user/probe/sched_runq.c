@@ -29,8 +29,9 @@ const struct metric metric_runq_ran = {
 };
 
 /* All CPUs' cumulative histograms, summed; the maximum is the one since the last cut. */
-static int read_hist(struct sched *s, struct runq_hist *sum)
+int sched__read_runq(struct sched *s)
 {
+	struct runq_hist *sum = &s->runq_now;
 	int cpus = s->unit.loader->cpus;
 	struct runq_hist *per_cpu = calloc(cpus, sizeof(*per_cpu));
 	uint32_t key = 0;
@@ -64,19 +65,15 @@ static void headline(const struct hist *h, struct drain *d)
 static int emit_all(struct sched *s, struct point_stream *out, struct drain *d)
 {
 	struct point p = {.metric = &metric_runq_latency};
-	struct runq_hist now;
 	struct hist h = {0};
-	int err = read_hist(s, &now);
 
-	if (err)
-		return err;
 	for (int i = 0; i < HIST_SLOTS; i++) {
-		h.slot[i] = now.slot[i] - s->runq_last.slot[i];
+		h.slot[i] = s->runq_now.slot[i] - s->runq_last.slot[i];
 		h.count += h.slot[i];
 	}
-	h.sum = now.sum - s->runq_last.sum;
-	h.max = now.max;
-	s->runq_last = now;
+	h.sum = s->runq_now.sum - s->runq_last.sum;
+	h.max = s->runq_now.max;
+	s->runq_last = s->runq_now;
 	headline(&h, d);
 	p.hist = &h;
 	return s->options.runq_key == RUNQ_BY_NONE ? out->emit(out, &p) : 0;

@@ -147,8 +147,10 @@ static int unit__try(struct unit *u, const struct loader_image *image, int attem
 
 static const struct loader_image *image__find(const char *name, bool raw)
 {
+	size_t len = strlen(name);
+
 	for (const struct loader_image *i = loader__images; i->name; i++)
-		if (!strncmp(i->name, name, strlen(name)) && i->raw == raw)
+		if (!strncmp(i->name, name, len) && !strcmp(i->name + len, raw ? "_raw" : ""))
 			return i;
 	return NULL;
 }

@@ -185,6 +185,19 @@ static void on_tick(struct session *s)
 	session__show_progress(s);
 }
 
+/* An interval that would leave only a sliver before the run's end is the last one. */
+static int on_interval(struct session *s)
+{
+	const struct options *o = s->plan->options;
+	uint64_t end = s->start_ns + o->duration_ns;
+
+	if (o->duration_ns && units__now_ns() + o->interval_ns / 10 >= end) {
+		s->stop = STOP_DURATION;
+		return 0;
+	}
+	return session__end_interval(s, false);
+}
+
 static int dispatch(struct session *s, const struct epoll_event *e)
 {
 	struct loop *l = &s->loop;
@@ -203,7 +216,7 @@ static int dispatch(struct session *s, const struct epoll_event *e)
 		break;
 	case FROM_INTERVAL:
 		consume_timer(l->interval_fd);
-		return session__end_interval(s, false);
+		return on_interval(s);
 	case FROM_END:
 		s->stop = STOP_DURATION;
 		break;

@@ -101,6 +101,8 @@ static int walltime__point(struct stage *stage, const struct point *p, struct po
 		return add_state(w, p, next);
 	if (strcmp(p->metric->unit, "ns"))
 		return keep(w, p);
+	if (!p->who.start_ns) /* whose stack was lost: its thread has the time under a mark */
+		return 0;
 	t = thread_of(w, &p->who);
 	if (!t)
 		return -ENOMEM;
@@ -109,13 +111,14 @@ static int walltime__point(struct stage *stage, const struct point *p, struct po
 	return next->emit(next, &out);
 }
 
-static int emit_mark(struct point_stream *next, const struct who *who, const char *name, uint64_t ns)
+static int emit_mark(struct point_stream *next, const struct who *who, const char *state, const char *name,
+		     uint64_t ns)
 {
 	struct frame frame = {.name = name, .object = "", .kind = FRAME_MARK};
 	struct point p = {
 		.metric = &metric_wall,
 		.who = *who,
-		.label = {name},
+		.label = {state},
 		.sample = {.frames = &frame, .count = 1, .value = ns},
 	};
 
@@ -151,13 +154,14 @@ static int walltime__end(struct stage *stage, struct point_stream *next)
 		const struct thread_time *t = value;
 
 		if (!t->samples)
-			err = emit_mark(next, &t->who, "[on CPU, not sampled]", t->cpu_ns);
+			err = emit_mark(next, &t->who, "cpu", "[on CPU, not sampled]", t->cpu_ns);
 		if (!err)
-			err = emit_mark(next, &t->who, "[run queue]", t->runq_ns);
+			err = emit_mark(next, &t->who, "runq", "[run queue]", t->runq_ns);
 		if (!err)
-			err = emit_mark(next, &t->who, "[throttled]", t->throttled_ns);
+			err = emit_mark(next, &t->who, "throttled", "[throttled]", t->throttled_ns);
 		if (!err && t->blocked_ns > t->stacks_ns)
-			err = emit_mark(next, &t->who, "[blocked, no stack]", t->blocked_ns - t->stacks_ns);
+			err = emit_mark(next, &t->who, "blocked", "[blocked, no stack]",
+					t->blocked_ns - t->stacks_ns);
 	}
 	table__clear(&w->threads);
 	w->count = 0;

@@ -299,7 +299,10 @@ static void add_coverage(struct buf *out, const struct flamegraph *g)
 		buf__clear(&b);
 	}
 	if (stacks) {
-		buf__printf(&b, "%.0f %% complete", 100 * (double)complete / (double)stacks);
+		buf__puts(&b, complete < stacks && complete > 0.995 * (double)stacks ? ">99" : "");
+		if (!(complete < stacks && complete > 0.995 * (double)stacks))
+			buf__printf(&b, "%.0f", 100 * (double)complete / (double)stacks);
+		buf__puts(&b, " % complete");
 		if (complete < stacks && *flamegraph__get(g, "incomplete-reason"))
 			buf__printf(&b, " (%s)", flamegraph__get(g, "incomplete-reason"));
 		add_part(out, buf__text(&b));

@@ -62,11 +62,23 @@ static struct table_view *functions__open(const struct metric *metric)
 	return v;
 }
 
+/* Addresses without a name are one function of their file here: a hundred of them would be a hundred rows of
+ * one sample. Folded stacks and pictures keep them apart. */
+static const char *function_name(const struct frame *frame)
+{
+	size_t len = strlen(frame->object);
+
+	return len && !strncmp(frame->name, frame->object, len) && !strncmp(frame->name + len, "+0x", 3)
+		       ? "[no symbol]"
+		       : frame->name;
+}
+
 /* A function that recurses has its stack's weight once. */
 static int count(struct table_view *v, const struct frame *frame, uint64_t value, bool is_leaf)
 {
+	const char *name = function_name(frame);
 	struct function_key key = {
-		.name = strings__add(&v->strings, frame->name, strlen(frame->name)),
+		.name = strings__add(&v->strings, name, strlen(name)),
 		.object = strings__add(&v->strings, frame->object, strlen(frame->object)),
 	};
 	struct function *f = key.name && key.object ? table__add(&v->functions, &key, NULL) : NULL;
