@@ -9,7 +9,7 @@
 
 struct pt_regs {
 	u64 regs[31];
-	u64 sp, pc, pstate, orig_x0;
+	u64 sp, pc, orig_x0;
 	s32 syscallno;
 };
 

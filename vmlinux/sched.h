@@ -66,13 +66,12 @@ struct task_struct___state {
 #pragma clang attribute pop
 
 /* include/linux/sched.h; values are part of no ABI but unchanged over the whole matrix */
-#define TASK_INTERRUPTIBLE   0x1
-#define TASK_UNINTERRUPTIBLE 0x2
-#define TASK_STOPPED	     0x4
-#define TASK_TRACED	     0x8
-#define TASK_DEAD	     0x80
-#define TASK_NOLOAD	     0x400
-#define PF_KTHREAD	     0x00200000
-#define CLONE_THREAD	     0x00010000
+#define TASK_INTERRUPTIBLE 0x1
+#define TASK_STOPPED	   0x4
+#define TASK_TRACED	   0x8
+#define TASK_DEAD	   0x80
+#define TASK_NOLOAD	   0x400
+#define PF_KTHREAD	   0x00200000
+#define CLONE_THREAD	   0x00010000
 
 #endif

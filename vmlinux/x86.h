@@ -8,9 +8,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
-	unsigned long orig_ax;
-	unsigned long ip, cs, flags, sp, ss;
+	unsigned long bp, si, di, orig_ax, ip, sp;
 };
 
 #pragma clang attribute pop
@@ -23,7 +21,6 @@ struct pt_regs {
 #define REGS_ARG2    si
 /* Entry by exception: error_entry stores -1 over the error code (arch/x86/entry/entry_64.S). */
 #define REGS_IN_EXCEPTION(syscall_number) ((long)(syscall_number) == -1)
-/* Preemption count: a per-CPU variable (6.2 to 6.14: inside pcpu_hot). */
-#define KERNEL_STACK_BYTES 16384
+#define KERNEL_STACK_BYTES		  16384
 
 #endif
