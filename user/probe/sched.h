@@ -34,9 +34,9 @@ struct sched {
 	struct control *control;
 	struct bpf_link *sweep_link;
 	struct table threads;
-	uint64_t cut_ns, emitted_cut_ns; /* announced, and done */
+	uint64_t cut_ns, emitted_cut_ns;      /* announced, and done */
 	struct runq_hist runq_last, runq_now; /* cumulative, at the last drain and at this one */
-	struct metric ran;		 /* metric_runq_ran, its title with the limit of this run */
+	struct metric ran;		      /* metric_runq_ran, its title with the limit of this run */
 	char ran_title[64];
 };
 
