@@ -137,22 +137,23 @@ inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool 
 	thread__open_first(t, open__make(since, state));
 }
 
-#define SWEEP_TRIES 16
+#define SWEEP_TRIES 4
+#define SWEEP_SPINS 16
 
 /* Both accounts and the instant of the second, all of one moment. */
 inline_always bool sweep__read(struct thread *t, struct thread_record *r)
 {
 	for (int i = 0; i < SWEEP_TRIES; i++) {
-		u32 sequence = *(volatile u32 *)&t->sequence;
+		u32 sequence = 1;
 
-		if (sequence & 1)
-			continue;
+		for (int spin = 0; spin < SWEEP_SPINS && (sequence & 1); spin++)
+			sequence = *(volatile u32 *)&t->sequence;
 		barrier();
 		copy(&r->now, &t->now, sizeof(r->now));
 		copy(&r->at_cut, &t->at_cut, sizeof(r->at_cut));
 		r->cut = t->cut;
 		barrier();
-		if (*(volatile u32 *)&t->sequence == sequence)
+		if (!(sequence & 1) && *(volatile u32 *)&t->sequence == sequence)
 			return true;
 	}
 	return false;
@@ -205,9 +206,14 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 	}
 	if (!t || t->dead)
 		return 0;
-	loss__count(l, SWEEP, HITS);
 	r = thread__describe(t, task, pids__of_other(task), 1);
-	if (!r || !sweep__read(t, r)) {
+	if (!r)
+		return 0;
+	if (!sweep__read(t, r)) {
+		r->type = RECORD_BUSY;
+		if (bpf_seq_write(ctx->meta->seq, r, sizeof(*r)))
+			return 1;
+		loss__count(l, SWEEP, HITS);
 		loss__count(l, SWEEP, BUSY);
 		return 0;
 	}
@@ -222,6 +228,7 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 	}
 	if (bpf_seq_write(ctx->meta->seq, r, sizeof(*r)))
 		return 1; /* the buffer was full: the kernel asks for this task again */
+	loss__count(l, SWEEP, HITS);
 	loss__count(l, SWEEP, EMITTED);
 	if (!wanted)
 		thread__delete(task);

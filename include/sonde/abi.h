@@ -46,6 +46,7 @@ enum thread_state {
 enum record_type {
 	RECORD_STACK = 1, /* struct stack_record: a stack not seen before */
 	RECORD_EXIT,	  /* struct thread_record: last words of a thread */
+	RECORD_BUSY,	  /* struct thread_record from the sweep, without accounts: ask again */
 	RECORD_SWEEP,	  /* struct plain_record: membership of a cgroup changed, run the sweep */
 };
 
@@ -187,7 +188,7 @@ struct thread_record {
 	  0) /* a stack's frames did not fit into the ring: sent when it is met again */ \
 	X(NO_MEMORY, "no_memory", 1)                                                     \
 	X(COLLISION, "collision", 1) /* two stacks with one hash */                      \
-	X(BUSY, "busy", 1)	     /* changed all the time while it was read */
+	X(BUSY, "busy", 0)	     /* changed all the time while it was read: read again at once */
 
 enum loss_part {
 #define X(name, word) PART_##name,

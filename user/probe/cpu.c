@@ -119,8 +119,7 @@ static struct probe *cpu__open(struct probe_context *context, const void *option
 	if (c->links && c->online)
 		err = unit__load(&c->unit, context->loader, "cpu", 1, cpu__prepare, c);
 	if (err) {
-		msg__error("cannot load the sampling program: %s (%s; see `sonde check`)", strerror(-err),
-			   c->unit.why_not);
+		loader__explain("load the sampling program", err, c->unit.why_not);
 		cpu__close(&c->probe);
 		errno = -err;
 		return NULL;

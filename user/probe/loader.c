@@ -49,15 +49,44 @@ static int loader__create_maps(struct loader *l)
 	return l->known_stacks_fd < 0 ? -errno : 0;
 }
 
-static int loader__explain(int err)
+/* Names of the capabilities that BPF tracing needs and this process lacks, in `text`. */
+static void missing_capabilities(char *text, size_t size)
 {
-	if (err == -EPERM || err == -EACCES)
-		msg__error("BPF is not permitted here: run as root, or with CAP_BPF and CAP_PERFMON (see "
-			   "`sonde check`)");
+	static const struct {
+		int number; /* include/uapi/linux/capability.h */
+		const char *name;
+	} needed[] = {{39, "CAP_BPF"}, {38, "CAP_PERFMON"}};
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned long long effective = ~0ULL;
+	char line[256];
+	size_t used = 0;
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "CapEff: %llx", &effective) != 1)
+		;
+	if (f)
+		fclose(f);
+	text[0] = 0;
+	if (effective & 1ULL << 21) /* CAP_SYS_ADMIN stands for both */
+		return;
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!(effective & 1ULL << needed[i].number))
+			used += snprintf(text + used, size - used, "%s%s", used ? " and " : "",
+					 needed[i].name);
+}
+
+int loader__explain(const char *what, int err, const char *why)
+{
+	char missing[64];
+
+	missing_capabilities(missing, sizeof(missing));
+	if ((err == -EPERM || err == -EACCES) && missing[0])
+		msg__error("cannot %s: %s %s missing (root has %s; see `sonde check`)", what, missing,
+			   strstr(missing, " and ") ? "are" : "is", strstr(missing, " and ") ? "them" : "it");
 	else if (err == -ENOMEM)
-		msg__error("no memory for BPF maps: the memory limit of this cgroup counts them");
+		msg__error("cannot %s: no memory (the memory limit of this cgroup counts BPF maps)", what);
 	else
-		msg__error("cannot create BPF maps: %s (see `sonde check`)", strerror(-err));
+		msg__error("cannot %s: %s%s%s%s (see `sonde check`)", what, strerror(-err), *why ? " (" : "",
+			   why, *why ? ")" : "");
 	return err;
 }
 
@@ -119,7 +148,7 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 		return -EOPNOTSUPP;
 	}
 	err = loader__create_maps(l);
-	return err ? loader__explain(err) : 0;
+	return err ? loader__explain("create BPF maps", err, "") : 0;
 }
 
 /* Mapped only when it is needed: while objects are loaded, the kernel's type information fills the memory. */

@@ -52,6 +52,9 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 		 int (*on_record)(void *, void *, size_t), void *context);
 void loader__close(struct loader *l);
 
+/* One line on stderr: what could not be done, why, and which capability is missing if it is one. Returns err.
+ */
+int loader__explain(const char *what, int err, const char *why);
 /* Hands over the records that are in the ring. Number of records or -errno. */
 int loader__drain(struct loader *l);
 int loader__ring_epoll_fd(struct loader *l);

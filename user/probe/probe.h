@@ -28,7 +28,9 @@ struct drain {
 	bool last;
 	struct coverage coverage; /* added to by probes with stacks */
 	uint64_t lost_stacks;	  /* events whose stack's frames never arrived: counted, under a mark */
-	struct buf headline;	  /* the view's words; the first probe with some writes it */
+	uint64_t
+		lost_threads; /* whose time comes with the next interval, or not at all if this is the last */
+	struct buf headline;  /* the view's words; the first probe with some writes it */
 	struct buf note;
 };
 

@@ -190,8 +190,7 @@ static struct probe *sched__open(struct probe_context *context, const void *opti
 	table__init(&s->threads, sizeof(struct thread_key), sizeof(struct thread_seen));
 	err = unit__load(&s->unit, context->loader, "sched", ATTEMPTS, sched__prepare, s);
 	if (err) {
-		msg__error("cannot load the scheduler programs: %s (%s; see `sonde check`)", strerror(-err),
-			   s->unit.why_not);
+		loader__explain("load the scheduler programs", err, s->unit.why_not);
 		free(s);
 		errno = -err;
 		return NULL;
@@ -233,40 +232,63 @@ static int sched__attach(struct probe *probe)
 	return err;
 }
 
-static int sched__read_sweep(struct sched *s)
+/* The whole records that are in the buffer; what is left of another one moves to its front. */
+static int account_records(struct sched *s, struct thread_record *records, size_t *have, unsigned *busy)
+{
+	size_t whole = *have / sizeof(records[0]), rest = *have % sizeof(records[0]);
+	int err = 0;
+
+	for (size_t i = 0; !err && i < whole; i++) {
+		if (records[i].type == RECORD_BUSY)
+			(*busy)++;
+		else
+			err = sched__account(s, &records[i]);
+	}
+	memmove(records, records + whole, rest);
+	*have = rest;
+	return err;
+}
+
+/* One pass. `busy`: threads whose accounts changed all the time while they were read. */
+static int sched__read_sweep(struct sched *s, unsigned *busy)
 {
 	struct thread_record records[32];
 	size_t have = 0;
 	int fd = bpf_iter_create(bpf_link__fd(s->sweep_link)), err = 0;
 	ssize_t n;
 
+	*busy = 0;
 	if (fd < 0)
 		return -errno;
-	for (;;) {
+	while (!err) {
 		n = read(fd, (char *)records + have, sizeof(records) - have);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
+		if (n < 0)
+			err = -errno;
 		if (n <= 0)
 			break;
 		have += n;
-		for (size_t i = 0; !err && i < have / sizeof(records[0]); i++)
-			err = sched__account(s, &records[i]);
-		memmove(records, (char *)records + have / sizeof(records[0]) * sizeof(records[0]),
-			have % sizeof(records[0]));
-		have %= sizeof(records[0]);
+		err = account_records(s, records, &have, busy);
 	}
-	if (n < 0)
-		err = -errno;
 	close(fd);
 	return err;
 }
 
+#define SWEEPS_MAX 20
+
+/* Accounts are cumulative, so a pass may be repeated for the sake of a thread that could not be read. */
 static int sched__sweep(struct probe *probe, uint64_t now_ns)
 {
 	struct sched *s = (struct sched *)probe;
+	unsigned busy = 1;
+	int err = 0;
 
 	s->control->sweep_ns = now_ns;
-	return sched__read_sweep(s);
+	for (int i = 0; i < SWEEPS_MAX && busy && !err; i++)
+		err = sched__read_sweep(s, &busy);
+	s->unread = busy;
+	return err;
 }
 
 static int sched__begin(struct probe *probe, uint64_t start_ns)
@@ -319,6 +341,7 @@ static int sched__drain(struct probe *probe, struct point_stream *out, struct dr
 		err = sched__emit_runq(s, rows, count, out, d);
 	if (!err && s->options.offcpu)
 		err = sched__emit_blocks(s, rows, count, out, d);
+	d->lost_threads += s->unread;
 	sched__end_interval(s);
 	free(rows);
 	return err;

@@ -72,9 +72,7 @@ static int choose(struct output *out, const struct options *o, const char *pipe_
 		}
 	} else {
 		out->type = sink__find(isatty(STDOUT_FILENO) ? "table" : pipe_format);
-		if (!o->quiet && !isatty(STDOUT_FILENO) && strcmp(pipe_format, "table"))
-			msg__note("stdout is no terminal: writing %s stacks (-f table for the table)",
-				  pipe_format);
+		out->chosen_for_pipe = !o->quiet && !isatty(STDOUT_FILENO) && strcmp(pipe_format, "table");
 	}
 	return 0;
 }
@@ -144,6 +142,13 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 		out->sink = NULL;
 	}
 	return code ? code : open_preview(out, o);
+}
+
+void output__announce(const struct output *out)
+{
+	if (out->chosen_for_pipe)
+		msg__note("stdout is no terminal: writing %s stacks (-f table for the table)",
+			  out->type->name);
 }
 
 static int open_numbered(struct output *out, unsigned number)

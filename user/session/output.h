@@ -14,10 +14,13 @@ struct output {
 	struct sink *preview; /* the top lines on stderr beside a file; NULL: none */
 	char *command_line, *path;
 	bool numbered, reader_gone;
+	bool chosen_for_pipe; /* the format is one that the user may not expect */
 };
 
 /* Chooses and opens, before anything is attached. 0 or an exit code after one line on stderr. */
 int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks);
+/* One note, once the run is sure to begin: what stdout gets, if that was not asked for. */
+void output__announce(const struct output *out);
 int output__begin(struct output *out, const struct interval *interval);
 int output__point(struct output *out, const struct point *point);
 int output__end(struct output *out,

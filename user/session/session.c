@@ -235,6 +235,9 @@ static void add_notes(struct session *s, struct drain *d)
 	if (c.kernel_hidden)
 		buf__puts(&d->note, "kernel frames have no names: /proc/kallsyms hides addresses "
 				    "(kernel.kptr_restrict, CAP_SYSLOG)\n");
+	if (d->lost_threads)
+		buf__printf(&d->note, "the time of %llu threads could not be read at the interval's end\n",
+			    (unsigned long long)d->lost_threads);
 	if (d->lost_stacks)
 		buf__printf(&d->note, "the frames of %llu events were lost: they stand under [stack lost]\n",
 			    (unsigned long long)d->lost_stacks);
@@ -264,7 +267,7 @@ int session__end_interval(struct session *s, bool last)
 	interval.note = buf__text(&d.note);
 	interval.loss = s->book.rows;
 	interval.loss_count = s->book.row_count;
-	interval.lost = s->book.lost + d.lost_stacks;
+	interval.lost = s->book.lost + d.lost_stacks + d.lost_threads;
 	interval.accounted = s->book.accounted;
 	interval.own_cost = s->book.own_cost;
 	interval.coverage = d.coverage;
@@ -295,6 +298,7 @@ static int session__begin(struct session *s)
 	clock_gettime(CLOCK_REALTIME, &s->wall_start);
 	s->start_ns = s->interval_start_ns = now;
 	account__begin(&s->book, now);
+	output__announce(&s->output);
 	for (int i = 0; !err && s->probes[i]; i++)
 		err = s->probes[i]->type->begin(s->probes[i], now);
 	if (err) {
