@@ -216,3 +216,15 @@ thread_named() {
 		[ "$(cat "$task/comm")" != "$2" ] || echo "${task##*/}"
 	done
 }
+
+# few FEW... -- MORE...: what to loop over: FEW under emulation, where each start of sonde takes seconds; else all
+few() {
+	local few=()
+	while [ "$1" != -- ]; do
+		few+=("$1")
+		shift
+	done
+	shift
+	variants=("${few[@]}")
+	in_vm || variants+=("$@")
+}

@@ -60,11 +60,12 @@ ready_time() {
 }
 
 @test "runq: --by comm and --by cgroup count the same waits as one histogram" {
-	local by
+	local by variants
 	start_workload spin 2 0 600
 	go "$pid"
-	for by in none comm cgroup pid; do
-		"$sonde" runq -q --by $by -p "$pid" -d 200ms -o "$out"
+	few comm -- none cgroup pid
+	for by in "${variants[@]}"; do
+		"$sonde" runq -q --by "$by" -p "$pid" -d 200ms -o "$out"
 		nothing_lost
 		[ "$(runq_count)" -gt 0 ]
 		# no wait of the target outside of its histograms

@@ -11,7 +11,7 @@ start_outsider() {
 }
 
 @test "target: -G sees a cgroup's processes, its grandchildren's and nobody else" {
-	local top parent child grandchild command
+	local top parent child grandchild
 	start_outsider
 	make_cgroup top/middle/leaf
 	top=${cgroup%/middle/leaf}
@@ -32,14 +32,15 @@ start_outsider() {
 }
 
 @test "target: -G on the leaf sees the leaf alone, by path and by id, in every command" {
-	local command grandchild
+	local command grandchild variants
 	make_cgroup top/leaf
-	start_workload tree 3 --early --cgroup "$cgroup"
+	start_workload tree 600 --early --cgroup "$cgroup"
 	grandchild=$(value "$pid" grandchild)
 	go "$pid"
-	for command in "profile -F 499" runq\ --by\ pid offcpu wall; do
+	few "profile -F 499" "runq --by pid" -- offcpu wall
+	for command in "${variants[@]}"; do
 		# shellcheck disable=SC2086 # words
-		"$sonde" $command -q -G "$cgroup" -d 300ms -o "$out"
+		"$sonde" $command -q -G "$cgroup" -d 1s -o "$out"
 		nothing_lost
 		[ "$command" = offcpu ] || only_pids "$grandchild"
 	done
@@ -48,8 +49,9 @@ start_outsider() {
 }
 
 @test "target: -G sees a process from the moment it is moved into the cgroup until it is moved out" {
-	local raw
-	for raw in "" --force-raw; do
+	local raw variants
+	few "" -- --force-raw
+	for raw in "${variants[@]}"; do
 		make_cgroup target
 		start_workload burn 600
 		go "$pid"
@@ -82,9 +84,10 @@ quiet_intervals() {
 }
 
 @test "target: -p sees all threads of a process, those that start later too, and their whole CPU time" {
-	local raw cpu_ns
+	local raw cpu_ns variants
 	start_outsider
-	for raw in "" --force-raw; do
+	few "" -- --force-raw
+	for raw in "${variants[@]}"; do
 		measure newthreads 5 100 -- wall -q $raw
 		nothing_lost
 		only_pids "$pid"
@@ -123,7 +126,7 @@ quiet_intervals() {
 		has_line "$err" 'this kernel knows pidfds of processes only'
 		return
 	fi
-	"$sonde" profile -q -F 499 -t "$tid" -d 500ms -o "$out"
+	"$sonde" profile -q -F 499 -t "$tid" -d 1s -o "$out"
 	nothing_lost
 	seen spin_forever
 	unseen phase_cpu
@@ -159,26 +162,28 @@ quiet_intervals() {
 }
 
 @test "target: --comm with a name that fits from the start sees it at once, in every command" {
-	local command
+	local command variants
 	start_outsider
 	start_workload spin 2 0 600
 	go "$pid"
-	for command in "profile -F 499" runq\ --by\ pid wall; do
+	few "runq --by pid" -- "profile -F 499" wall
+	for command in "${variants[@]}"; do
 		# shellcheck disable=SC2086 # words
-		"$sonde" $command -q --comm 'sp[g-k]n' -d 300ms -o "$out"
+		"$sonde" $command -q --comm 'sp[g-k]n' -d 1s -o "$out"
 		nothing_lost
 		only_pids "$pid"
 	done
 }
 
 @test "target: -u sees a user's processes, by name and by number" {
-	local user
+	local user variants
 	start_outsider
 	start setpriv --reuid nobody --regid nogroup --clear-groups "$workloads/burn" 600
 	wait_ready "$pid"
 	go "$pid"
-	for user in nobody "$(id -u nobody)"; do
-		"$sonde" profile -q -F 499 -u "$user" -d 500ms -o "$out"
+	few nobody -- "$(id -u nobody)"
+	for user in "${variants[@]}"; do
+		"$sonde" profile -q -F 499 -u "$user" -d 1s -o "$out"
 		nothing_lost
 		only_pids "$pid"
 		seen burn_60
@@ -190,9 +195,9 @@ quiet_intervals() {
 	start_workload tree 2 --early
 	parent=$pid child=$(value "$pid" child) grandchild=$(value "$pid" grandchild)
 	go "$parent"
-	"$sonde" profile -q -F 499 -p "$parent" -d 400ms -o "$out"
+	"$sonde" profile -q -F 499 -p "$parent" -d 1s -o "$out"
 	only_pids "$parent"
-	"$sonde" profile -q -F 499 -p "$parent" --follow -d 400ms -o "$out"
+	"$sonde" profile -q -F 499 -p "$parent" --follow -d 1s -o "$out"
 	nothing_lost
 	only_pids "$parent" "$child" "$grandchild"
 }
@@ -226,7 +231,7 @@ quiet_intervals() {
 	start_workload spin 2 0 600
 	enter_cgroup "$cgroup" "$pid"
 	go "$pid"
-	"$sonde" profile -q -F 499 -G "$cgroup" --comm spin -d 500ms -o "$out"
+	"$sonde" profile -q -F 499 -G "$cgroup" --comm spin -d 1s -o "$out"
 	nothing_lost
 	only_pids "$pid"
 }
