@@ -49,7 +49,7 @@ has_error() {
 	wait_until 20 test -e "$out"
 	# the results are there, the command waits for its word to go, nothing is attached
 	nothing_lost
-	! ended "$probe"
+	! ended "$probe" || fail "it did not wait"
 	! grep -q '^prog_id' /proc/"$probe"/fdinfo/* || fail "programs are still held"
 	send "$probe" go
 	finish "$probe"

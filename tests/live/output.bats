@@ -172,7 +172,7 @@ writes_to_pipe() {
 		SONDE_TEST=$test_tag "$sonde" $command -a --dry-run >&7 2>"$err" &
 		probe=$!
 		wait_until 20 writes_to_pipe "$probe"
-		! ls -l "/proc/$probe/fd" | grep -E 'bpf.link|perf_event|timerfd' || fail "$command is attached"
+		! readlink "/proc/$probe/fd/"* | grep -E 'bpf.link|perf_event|timerfd' || fail "$command is attached"
 		kill -KILL "$probe"
 		wait "$probe" || true
 	done

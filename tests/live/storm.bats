@@ -110,7 +110,7 @@ none_left() {
 		held_by "$probe" >"$tmp/held"
 		grep -q '^prog ' "$tmp/held"
 		grep -q '^map ' "$tmp/held"
-		! none_left "$tmp/held"
+		! none_left "$tmp/held" || fail "held by nobody while it runs"
 		kill -KILL "$probe"
 		wait "$probe" || true
 		wait_until 20 none_left "$tmp/held"
