@@ -255,13 +255,14 @@ int session__end_interval(struct session *s, bool last)
 	clock_gettime(CLOCK_REALTIME, &s->wall_start);
 	session__sweep(s, d.to_ns);
 	loader__drain(&s->loader);
-	account__close(&s->book, s->probes, d.to_ns - d.from_ns, last);
 	interval.start_ns = d.from_ns;
 	interval.end_ns = d.to_ns;
 	interval.subject = buf__text(&s->subject);
 	err = output__begin(&s->output, &interval);
 	if (!err)
-		err = session__drain(s, &d);
+		err = session__drain(
+			s, &d); /* waits for programs that still run, so that the account can be closed */
+	account__close(&s->book, s->probes, d.to_ns - d.from_ns, last);
 	add_notes(s, &d);
 	interval.headline = buf__text(&d.headline);
 	interval.note = buf__text(&d.note);
