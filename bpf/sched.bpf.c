@@ -162,6 +162,16 @@ inline_always void runq__waited(struct task_struct *next, u64 since, u64 now, st
 		history__blame(since);
 }
 
+inline_always void runq__ended(struct task_struct *next, u64 open, u64 now, struct loss *l)
+{
+	if (open__state(open) == STATE_RUNNABLE)
+		runq__waited(next, open__since(open), now, l);
+	else if (open__state(open) == STATE_THROTTLED) /* kept away by its quota, not by others */
+		loss__count(l, RUNQ, FILTERED);
+	else
+		loss__count(l, RUNQ, MISSED);
+}
+
 /* --- off-CPU */
 
 /* Whether the stack of the block that begins now is taken, and with which weight. Fixed before its length is
@@ -234,6 +244,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 {
 	struct thread *t = thread__get(prev);
 	u32 state;
+	u64 open;
 
 	loss__count(l, WALL_PREV, HITS);
 	if (!t) {
@@ -247,7 +258,11 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		state = STATE_UNKNOWN;
 	else
 		state = forget(&l->scratch, state__of_block(prev, prev_state, USER_CURRENT));
+	open = t->now.open;
 	thread__enter(t, state, now, STATE_RUNNING);
+	if (state__is_block(open__state(open)) &&
+	    config.offcpu) /* neither its wakeup nor its switch in was reported */
+		offcpu__ended(t, open__state(open), open__since(open), now, l);
 	if (!preempt && (prev_state & TASK_DEAD)) {
 		t->dead = 1;
 		thread__last_words(t, prev, now, l);
@@ -277,12 +292,10 @@ inline_always void switch__in(struct task_struct *next, u64 now, struct loss *l)
 	loss__count(l, WALL_NEXT, AGGREGATED);
 	open = t->now.open ?: open__make(control.sweep_ns, STATE_RUNNABLE);
 	thread__enter(t, STATE_RUNNING, now, STATE_RUNNABLE);
-	if (!config.runq)
-		return;
-	if (open__state(open) == STATE_RUNNABLE)
-		runq__waited(next, open__since(open), now, l);
-	else /* kept away by its quota, not by others */
-		loss__count(l, RUNQ, FILTERED);
+	if (state__is_block(open__state(open)) && config.offcpu) /* its wakeup was not reported */
+		offcpu__ended(t, open__state(open), open__since(open), now, l);
+	if (config.runq)
+		runq__ended(next, open, now, l);
 }
 
 HOOK("sched_switch")
@@ -371,7 +384,7 @@ int BPF_PROG(on_newtask, struct task_struct *task, u64 clone_flags)
 		return 0;
 	parent = task__current();
 	target__on_fork(parent, task, clone_flags);
-	if (control.cut && target__wants(task))
+	if (control__running(bpf_ktime_get_ns()) && target__wants(task))
 		thread__watch(task, STATE_RUNNABLE, bpf_ktime_get_ns(), l);
 	return 0;
 }
@@ -386,7 +399,7 @@ int BPF_PROG(on_exec, struct task_struct *task)
 	if (!l)
 		return 0;
 	target__on_exec(task);
-	wanted = control.cut && target__wants(task);
+	wanted = control__running(bpf_ktime_get_ns()) && target__wants(task);
 	t = thread__get(task);
 	if (wanted && !t)
 		thread__watch(task, STATE_RUNNING, bpf_ktime_get_ns(), l);

@@ -228,10 +228,14 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 	}
 	if (bpf_seq_write(ctx->meta->seq, r, sizeof(*r)))
 		return 1; /* the buffer was full: the kernel asks for this task again */
+	if (!wanted) {	  /* let go: these were its last words */
+		loss__count(l, EXIT, HITS);
+		loss__count(l, EXIT, EMITTED);
+		thread__delete(task);
+		return 0;
+	}
 	loss__count(l, SWEEP, HITS);
 	loss__count(l, SWEEP, EMITTED);
-	if (!wanted)
-		thread__delete(task);
 	return 0;
 }
 

@@ -176,19 +176,20 @@ struct thread_record {
 	X(RAN, "ran")		  /* who ran during a long wait */           \
 	X(SWEEP, "sweep")	  /* watched threads that the sweep met */
 
-#define OUTCOMES(X)                                                                      \
-	X(HITS, "hits", 0)                                                               \
-	X(FILTERED, "filtered", 0)	 /* not the target's, or below --min */          \
-	X(SAMPLED_OUT, "sampled_out", 0) /* stands in the weight of another */           \
-	X(AGGREGATED, "aggregated", 0)                                                   \
-	X(EMITTED, "emitted", 0) /* into the ring buffer */                              \
-	X(MAP_FULL, "map_full", 1)                                                       \
-	X(RING_FULL, "ring_full", 1)                                                     \
-	X(POSTPONED, "postponed",                                                        \
-	  0) /* a stack's frames did not fit into the ring: sent when it is met again */ \
-	X(NO_MEMORY, "no_memory", 1)                                                     \
-	X(COLLISION, "collision", 1) /* two stacks with one hash */                      \
-	X(BUSY, "busy", 0)	     /* changed all the time while it was read: read again at once */
+#define OUTCOMES(X)                                                                                         \
+	X(HITS, "hits", 0)                                                                                  \
+	X(FILTERED, "filtered", 0)	 /* not the target's, or below --min */                             \
+	X(SAMPLED_OUT, "sampled_out", 0) /* stands in the weight of another */                              \
+	X(AGGREGATED, "aggregated", 0)                                                                      \
+	X(EMITTED, "emitted", 0) /* into the ring buffer */                                                 \
+	X(MAP_FULL, "map_full", 1)                                                                          \
+	X(RING_FULL, "ring_full", 1)                                                                        \
+	X(POSTPONED, "postponed",                                                                           \
+	  0) /* a stack's frames did not fit into the ring: sent when it is met again */                    \
+	X(NO_MEMORY, "no_memory", 1)                                                                        \
+	X(COLLISION, "collision", 1) /* two stacks with one hash */                                         \
+	X(MISSED, "missed", 1) /* the kernel did not report the wakeup: when the wait ended is not known */ \
+	X(BUSY, "busy", 0)     /* changed all the time while it was read: read again at once */
 
 enum loss_part {
 #define X(name, word) PART_##name,

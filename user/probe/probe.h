@@ -59,6 +59,8 @@ struct probe_type {
 		    bool last);		/* announces an interval's end a little ahead */
 	void (*detach)(struct probe *); /* before the last drain, so that nothing is in flight */
 	int (*sweep)(struct probe *, uint64_t now_ns); /* membership changed; may be NULL */
+	unsigned (*settle)(struct probe *); /* before the end: how many threads still owe their last words;
+					       may be NULL */
 	int (*record)(struct probe *, const void *record,
 		      size_t size); /* a ring-buffer record; 1: not mine */
 	int (*drain)(struct probe *, struct point_stream *, struct drain *);

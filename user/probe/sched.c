@@ -239,6 +239,7 @@ static int account_records(struct sched *s, struct thread_record *records, size_
 	int err = 0;
 
 	for (size_t i = 0; !err && i < whole; i++) {
+		s->swept += records[i].type != RECORD_EXIT;
 		if (records[i].type == RECORD_BUSY)
 			(*busy)++;
 		else
@@ -258,6 +259,7 @@ static int sched__read_sweep(struct sched *s, unsigned *busy)
 	ssize_t n;
 
 	*busy = 0;
+	s->swept = 0;
 	if (fd < 0)
 		return -errno;
 	while (!err) {
@@ -289,6 +291,27 @@ static int sched__sweep(struct probe *probe, uint64_t now_ns)
 		err = sched__read_sweep(s, &busy);
 	s->unread = busy;
 	return err;
+}
+
+/* Threads that began to be watched, have not ended as far as was reported, and were not met by the last
+ * sweep: they are on their way out, unhashed already, with their last switch before them. */
+static unsigned sched__in_limbo(const struct sched *s)
+{
+	struct loss l = {0};
+	int64_t limbo;
+
+	unit__losses(&s->unit, &l);
+	limbo = (int64_t)(l.count[PART_THREAD][OUTCOME_AGGREGATED] - l.count[PART_EXIT][OUTCOME_HITS]) -
+		(int64_t)s->swept;
+	return limbo > 0 ? limbo : 0;
+}
+
+static unsigned sched__settle(struct probe *probe)
+{
+	struct sched *s = (struct sched *)probe;
+
+	sched__sweep(probe, units__now_ns());
+	return sched__in_limbo(s);
 }
 
 static int sched__begin(struct probe *probe, uint64_t start_ns)
@@ -341,7 +364,7 @@ static int sched__drain(struct probe *probe, struct point_stream *out, struct dr
 		err = sched__emit_runq(s, rows, count, out, d);
 	if (!err && s->options.offcpu)
 		err = sched__emit_blocks(s, rows, count, out, d);
-	d->lost_threads += s->unread;
+	d->lost_threads += s->unread + (d->last ? sched__in_limbo(s) : 0);
 	sched__end_interval(s);
 	free(rows);
 	return err;
@@ -386,6 +409,7 @@ const struct probe_type probe_sched = {
 	.cut = sched__cut,
 	.detach = sched__detach,
 	.sweep = sched__sweep,
+	.settle = sched__settle,
 	.record = sched__record,
 	.drain = sched__drain,
 	.unit = sched__unit,

@@ -33,6 +33,7 @@ struct sched {
 	struct unit unit;
 	struct control *control;
 	struct bpf_link *sweep_link;
+	unsigned swept;	 /* threads that the last pass met */
 	unsigned unread; /* threads that no pass of the last sweep could read */
 	struct table threads;
 	uint64_t cut_ns, emitted_cut_ns;      /* announced, and done */

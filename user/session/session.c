@@ -243,12 +243,32 @@ static void add_notes(struct session *s, struct drain *d)
 			    (unsigned long long)d->lost_stacks);
 }
 
+#define SETTLE_TRIES 50
+
+/* A pidfd tells of an end before the thread's last switch, and another thread may end at this very moment:
+ * for a tenth of a second the run goes on, so that their accounts are whole. */
+static void session__settle(struct session *s)
+{
+	unsigned owing = 1;
+
+	for (int tries = 0; owing && tries < SETTLE_TRIES; tries++) {
+		owing = 0;
+		for (int i = 0; s->probes[i]; i++)
+			if (s->probes[i]->type->settle)
+				owing += s->probes[i]->type->settle(s->probes[i]);
+		if (owing)
+			sleep_until(units__now_ns() + 2000000);
+	}
+}
+
 int session__end_interval(struct session *s, bool last)
 {
 	struct drain d = {.from_ns = s->interval_start_ns, .last = last};
 	struct interval interval = {.number = ++s->number, .last = last, .wall_start = s->wall_start};
 	int err;
 
+	if (last)
+		session__settle(s);
 	d.to_ns = session__cut(s, last);
 	for (int i = 0; last && s->probes[i]; i++)
 		s->probes[i]->type->detach(s->probes[i]);
