@@ -31,6 +31,29 @@ start_outsider() {
 	unseen burn_60
 }
 
+@test "target: --container and --pod find the cgroup by the container's id and by Kubernetes' names" {
+	local id link logs=/var/log/containers by
+	id=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+	make_cgroup "kubepods/pod$$/$id"
+	start_workload burn 600
+	enter_cgroup "$cgroup" "$pid"
+	go "$pid"
+	mkdir -p "$logs"
+	link=$logs/web-$$_shop_nginx$$-$id.log
+	ln -s /nonexistent "$link"
+	for by in "--container ${id:0:12}" "--container $id" "--container nginx$$" "--pod shop/web-$$"; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" wall -q $by -d 200ms -o "$tmp/${by//[^a-z0-9]/_}.json" || break
+	done
+	rm -f "$link" # before anything can fail
+	for by in "--container ${id:0:12}" "--container $id" "--container nginx$$" "--pod shop/web-$$"; do
+		out=$tmp/${by//[^a-z0-9]/_}.json
+		only_pids "$pid"
+	done
+	run "$sonde" wall -q --pod "shop/nobody-$$" -d 200ms
+	[ "$status" = 4 ]
+}
+
 @test "target: -G on the leaf sees the leaf alone, by path and by id, in every command" {
 	local command grandchild variants
 	make_cgroup top/leaf
