@@ -30,10 +30,12 @@ known_blocks() {
 	exactly known_blocks
 }
 
+# bats test_tags=host
 @test "offcpu: the same holds with raw tracepoints" {
 	exactly known_blocks --force-raw
 }
 
+# bats test_tags=host
 @test "offcpu: the same holds in intervals of 100 ms, in which most waits are open at both ends" {
 	exactly known_blocks -i 100ms
 	[ "$(json -n '[inputs | select(.type == "interval")] | length' "$out")" -gt 15 ]

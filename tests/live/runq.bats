@@ -7,16 +7,19 @@ load common
 	exactly whole_life 5 -- spin 4 0 1
 }
 
+# bats test_tags=host
 @test "runq: the same holds with raw tracepoints" {
 	exactly whole_life 5 --force-raw -- spin 4 0 1
 }
 
+# bats test_tags=host
 @test "runq: the same holds for threads that block and wake each other" {
 	local rounds=20000
 	in_vm && rounds=500
 	exactly whole_life 5 -- pingpong 2 $rounds
 }
 
+# bats test_tags=host
 @test "runq: the same holds for each thread by its own account, read a moment before its end" {
 	run_command runq --by pid -- spin 4 0 1
 	nothing_lost

@@ -31,6 +31,7 @@ start_outsider() {
 	unseen burn_60
 }
 
+# bats test_tags=host
 @test "target: --container and --pod find the cgroup by the container's id and by Kubernetes' names" {
 	local id link logs=/var/log/containers by
 	id=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
@@ -54,6 +55,7 @@ start_outsider() {
 	[ "$status" = 4 ]
 }
 
+# bats test_tags=host
 @test "target: -G on the leaf sees the leaf alone, by path and by id, in every command" {
 	local command grandchild variants
 	make_cgroup top/leaf
@@ -71,6 +73,7 @@ start_outsider() {
 	only_pids "$grandchild"
 }
 
+# bats test_tags=host
 @test "target: -G sees a process from the moment it is moved into the cgroup until it is moved out" {
 	local raw variants
 	few "" -- --force-raw
@@ -125,6 +128,7 @@ quiet_intervals() {
 	unseen burn_60
 }
 
+# bats test_tags=host
 @test "target: -p with several processes sees each of them" {
 	local first second
 	start_workload burn 600
@@ -171,6 +175,7 @@ quiet_intervals() {
 	only_pids "$pid"
 }
 
+# bats test_tags=host
 @test "target: --comm sees a process that renames itself, with its other threads, and not what it did before" {
 	start_workload rename 300 'after[x]'
 	attach profile -q -F 499 --comm 'after\[x\]' -o "$out"
@@ -184,6 +189,7 @@ quiet_intervals() {
 	only_pids "$pid"
 }
 
+# bats test_tags=host
 @test "target: --comm with a name that fits from the start sees it at once, in every command" {
 	local command variants
 	start_outsider
@@ -198,6 +204,7 @@ quiet_intervals() {
 	done
 }
 
+# bats test_tags=host
 @test "target: -u sees a user's processes, by name and by number" {
 	local user variants
 	start_outsider
@@ -213,6 +220,7 @@ quiet_intervals() {
 	done
 }
 
+# bats test_tags=host
 @test "target: --follow sees the descendants that exist, without it they are not seen" {
 	local parent child grandchild
 	start_workload tree 2 --early
@@ -247,6 +255,7 @@ quiet_intervals() {
 	seen burn_grandchild
 }
 
+# bats test_tags=host
 @test "target: conditions hold together: a cgroup's processes of that name only" {
 	make_cgroup both
 	start_outsider
@@ -277,6 +286,7 @@ quiet_intervals() {
 	[ ! -e "$out.none.json" ]
 }
 
+# bats test_tags=host
 @test "target: a reused PID gets nothing of its predecessor's, and the predecessor's target nothing of it" {
 	local old other
 	start_workload deadlock 2 --now
@@ -302,6 +312,7 @@ quiet_intervals() {
 	[ "$(json -n '[inputs | select(.type == "counter" and (.labels.state == "user" or .labels.state == "sys")).value] | add // 0' "$tmp/wall.json")" -lt 500000000 ]
 }
 
+# bats test_tags=host
 @test "target: two processes that had the same PID in one run are two" {
 	local old
 	make_cgroup reused

@@ -57,10 +57,12 @@ known_phases() {
 	exactly known_phases
 }
 
+# bats test_tags=host
 @test "wall: the same holds with raw tracepoints" {
 	exactly known_phases --force-raw
 }
 
+# bats test_tags=host
 @test "wall: the same holds summed over intervals of 100 ms" {
 	exactly known_phases -i 100ms
 	[ "$(json -n '[inputs | select(.type == "interval")] | length' "$out")" -gt 15 ]
