@@ -163,7 +163,7 @@ throttled_ns() {
 }
 
 @test "wall: the flame graph's width is the elapsed time of the threads" {
-	start_workload phases 300
+	start_workload phases 3000 # longer than a slow guest needs to attach
 	go "$pid"
 	"$sonde" wall -q -p "$pid" -d 1s -o "$tmp/wall.folded"
 	check folded "$tmp/wall.folded"
