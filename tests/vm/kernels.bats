@@ -12,19 +12,17 @@ teardown() {
 	lib__cleanup
 }
 
-# Wait states need task storage; 5.10 has none.
+# 5.10 has none: thread state lies in a hash there.
 has_task_storage() {
 	[ "$(bpftool -j feature probe kernel | json .map_types.have_task_storage_map_type)" = true ]
 }
 
-# measures COMMAND: exit 0 with output; where task storage is missing, exit 3 and one line that says why will do
+# measures COMMAND: exit 0 with output, on the oldest kernel too
 measures() {
 	run --separate-stderr "$sonde" "$1" -a -d 1s -f table
-	[ "$status" = 0 ] && [ -n "$output" ] && return
 	# shellcheck disable=SC2154 # bats sets it
 	echo "status $status: $stderr"
-	has_task_storage && return 1
-	[ "$status" = 3 ] && [ "$(wc -l <<<"$stderr")" = 1 ]
+	[ "$status" = 0 ] && [ -n "$output" ]
 }
 
 @test "the guest is what the tests assume" {
@@ -45,15 +43,15 @@ measures() {
 	grep -q burn_60 <<<"$output"
 }
 
-@test "runq measures, or says in one line why not" {
+@test "runq measures on every kernel" {
 	measures runq
 }
 
-@test "offcpu measures, or says in one line why not" {
+@test "offcpu measures on every kernel" {
 	measures offcpu
 }
 
-@test "wall measures, or says in one line why not" {
+@test "wall measures on every kernel" {
 	measures wall
 }
 
