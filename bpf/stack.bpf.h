@@ -152,14 +152,14 @@ struct {
 	__type(value, u64);
 } known_processes SEC(".maps");
 
-/* The first stack of a process wakes user space at once: its mappings must be read while it lives. The others
- * wait for the timer. A full map costs promptness only, and one wake-up a process is what it bounds. */
+/* The first user stack of a process wakes user space at once: its mappings must be read while it lives. The
+ * others wait for the timer. A full map costs promptness only, and one wake-up a process is what it bounds. */
 inline_always u64 process__wakeup(const struct stack_record *r)
 {
 	u64 image = r->start_boot_ns + r->exec_id, *known;
 	u32 tgid = r->tgid;
 
-	if (r->flags & STACK_NO_USER)
+	if (!r->user_frames)
 		return BPF_RB_NO_WAKEUP;
 	known = bpf_map_lookup_elem(&known_processes, &tgid);
 	if (known && *known == image)
@@ -215,6 +215,15 @@ __noinline int stack__irq_frames(u32 count)
 	return count;
 }
 
+/* Whether the registers with which it entered the kernel belong to its memory. During exec the old program's are still
+ * there, but its stack is gone (the kernel's load_elf_binary() places the code last); at the exit all memory goes. */
+inline_always bool has_user_stack(struct task_struct *task)
+{
+	struct mm_struct *mm = READ(task, mm);
+
+	return mm && READ(mm, start_code);
+}
+
 /*
  * Captures the current task's stack by the kernel's walkers. `ctx` is the program's context; `may_be_irq`: an
  * interrupt may have come in between, and then only its own frames count. Returns the hash, never 0;
@@ -248,7 +257,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 	count &= 127;
 	r->kernel_frames = count;
 	r->user_frames = 0;
-	if (stack_user && !(r->flags & STACK_NO_USER)) {
+	if (stack_user && !(r->flags & STACK_NO_USER) && has_user_stack(task)) {
 		bytes = bpf_get_stack(ctx, r->frames + count, FRAMES_BYTES, BPF_F_USER_STACK);
 		r->end = STACK_FAULT;
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES) {

@@ -103,7 +103,7 @@ inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, st
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES)
 			r->kernel_frames = bytes / sizeof(u64);
 	}
-	if (stack_user && !(r->flags & STACK_FLAG_KTHREAD)) {
+	if (stack_user && !(r->flags & STACK_FLAG_KTHREAD) && has_user_stack(task)) {
 		r->end = STACK_NOT_CAPTURED;
 		if (may_sleep)
 			stack__walk_remote(r, task);

@@ -169,6 +169,11 @@ inline_always void descriptors__of(struct task_struct *task, struct descriptors 
  */
 enum user_access { USER_CURRENT, USER_REMOTE, USER_NONE };
 
+inline_always bool user__readable(enum user_access access)
+{
+	return access == USER_REMOTE || (access == USER_CURRENT && config.user_reads);
+}
+
 inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *task, enum user_access access)
 {
 	if (access == USER_CURRENT)
@@ -207,7 +212,7 @@ inline_always u32 state__of_poll(struct task_struct *task, u64 array, u64 count,
 
 	if (!count)
 		return STATE_SLEEP;
-	if (count > POLL_LOOK || access == USER_NONE || !p)
+	if (count > POLL_LOOK || !user__readable(access) || !p)
 		return STATE_IDLE;
 	if (user__read(p->scratch.record.frames, (count * sizeof(struct pollfd)) & 255, array, task, access))
 		return STATE_UNKNOWN;
@@ -239,7 +244,7 @@ inline_always u32 state__of_select(struct task_struct *task, u64 count, u64 set,
 
 	if (!count)
 		return STATE_SLEEP;
-	if (count > 64 || !set || access == USER_NONE)
+	if (count > 64 || !set || !user__readable(access))
 		return STATE_IDLE;
 	if (user__read(&bits, sizeof(bits), set, task, access))
 		return STATE_UNKNOWN;

@@ -8,6 +8,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct mm_struct {
+	unsigned long start_code;
 	unsigned long start_stack;
 };
 

@@ -27,8 +27,9 @@ share() {
 	[ "$(self_in burn_60)" -gt "$(self_in burn_30)" ]
 	[ "$(self_in burn_30)" -gt "$(self_in burn_10)" ]
 	[ "$(self_in burn_10)" -gt 0 ]
-	json -n -e '[inputs | select(.type == "stack") | [.frames[] | select(.kind != "kernel").name] | select(.[0] | startswith("burn_"))]
-		| length > 0 and all(.[]; .[1] == "main")' "$out"
+	# a frame-pointer walk misses the caller of a function that has not set its frame up yet
+	json -n -e '[inputs | select(.type == "stack") | {value, names: [.frames[] | select(.kind != "kernel").name]} | select(.names[0] | startswith("burn_"))]
+		| (map(.value) | add) as $all | (map(select(.names[1] == "main").value) | add) > 0.95 * $all' "$out"
 }
 
 @test "cpu: the kernel time of a getppid loop appears as kernel frames above the loop" {
@@ -43,10 +44,30 @@ share() {
 	in_vm || within $((100 * kernel / (kernel + user))) $((100 * $(said system_ns) / ($(said system_ns) + $(said user_ns)))) 0 20
 }
 
+# bats test_tags=host
 @test "cpu: -U leaves out kernel frames, -K leaves out user frames, both keep every sample" {
 	run_command profile -F 499 -U -- getppid 1
 	json -n -e '[inputs | select(.type == "stack").frames[].kind] | length > 0 and all(. != "kernel")' "$out"
 	run_command profile -F 499 -K -- getppid 1
 	json -n -e '[inputs | select(.type == "stack").frames[].kind] | length > 0 and all(. != "user" and . != "library")' "$out"
 	nothing_lost
+}
+
+# The kernel is in exec for most of such a life; what a sample finds there belongs to no program yet.
+short_lives() {
+	local i
+	attach profile -q -F 9999 --comm 'short-live*' -o "$out"
+	for i in $(seq 100); do
+		"$workloads/exec" 10 short-lived --now >/dev/null
+	done
+	stop INT
+	nothing_lost
+	seen after_exec
+	unseen before_exec
+	unseen "[unknown: process gone]"
+}
+
+# bats test_tags=host
+@test "cpu: a hundred lives of 10 ms after an exec are all named" {
+	exactly short_lives
 }

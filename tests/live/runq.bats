@@ -62,6 +62,7 @@ ready_time() {
 	json -n -e '[inputs | select(.type == "counter" and .metric == "sonde_runq_ran_instead")] | max_by(.value).who.comm == "spin"' "$out"
 }
 
+# bats test_tags=host
 @test "runq: --by comm and --by cgroup count the same waits as one histogram" {
 	local by variants
 	start_workload spin 2 0 600

@@ -233,6 +233,7 @@ quiet_intervals() {
 	only_pids "$parent" "$child" "$grandchild"
 }
 
+# bats test_tags=host
 @test "target: --follow sees the descendants to come, without it they are not seen" {
 	measure tree 1 -- profile -q -F 499
 	only_pids "$pid"

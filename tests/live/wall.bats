@@ -69,8 +69,9 @@ known_phases() {
 }
 
 @test "wall: with -p the states of each thread sum to the elapsed time, threads that never switch included" {
-	local tid elapsed raw
-	for raw in "" --force-raw; do
+	local tid elapsed raw variants
+	few "" -- --force-raw
+	for raw in "${variants[@]}"; do
 		start_workload phases 2000 # ends long after sonde does, also where everything is slow
 		go "$pid"
 		"$sonde" wall -q $raw -p "$pid" -d 500ms -o "$out"
@@ -162,6 +163,7 @@ throttled_ns() {
 	done
 }
 
+# bats test_tags=host
 @test "wall: the flame graph's width is the elapsed time of the threads" {
 	start_workload phases 3000 # longer than a slow guest needs to attach
 	go "$pid"

@@ -81,11 +81,13 @@ static const struct attempt {
 	bool kfuncs;	   /* bpf_rdonly_cast, bpf_rcu_read_lock: from 6.2 on */
 	bool sleepable;	   /* the sweep can read user stacks of blocked threads: from 5.18 on */
 	bool switch_state; /* sched_switch hands over prev_state: from 5.18 on */
+	bool user_reads;   /* libbpf turns bpf_probe_read_user into what lockdown=confidentiality refuses */
 } attempts[] = {
-	{true, true, true},
-	{false, true, true},
-	{false, false, true},
-	{false, false, false},
+	{true, true, true, true},
+	{false, true, true, true},
+	{false, false, true, true},
+	{false, false, false, true},
+	{true, true, true, false},
 };
 #define ATTEMPTS (int)(sizeof(attempts) / sizeof(attempts[0]))
 
@@ -141,6 +143,7 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		.switch_state = with->switch_state,
 		.rdonly_cast = with->kfuncs,
 		.rcu_lock = with->kfuncs,
+		.user_reads = with->user_reads,
 		.runq_key = o->runq_key,
 		.weight_cap = o->sample ? o->weight_cap : 0,
 		.sample_ns = o->sample_ns,
