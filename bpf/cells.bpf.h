@@ -6,12 +6,20 @@
 
 #include "common.bpf.h"
 
-struct cell_map {
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct cell_key);
 	__type(value, struct cell);
 } cells_a SEC(".maps"), cells_b SEC(".maps");
+
+/* What kind of map `cells` holds. libbpf makes one of this size, too, to show the kernel. */
+struct cell_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct cell_key);
+	__type(value, struct cell);
+};
 
 /* One slot, flipped by user space at an interval's end: the kernel waits for running programs before the
  * update returns. */
@@ -20,7 +28,7 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__array(values, struct cell_map);
-} cells SEC(".maps") = {.values = {&cells_a}};
+} cells SEC(".maps") = {.values = {(struct cell_map *)&cells_a}};
 
 inline_always bool cell__add(const struct cell_key *key, u64 count, u64 ns)
 {

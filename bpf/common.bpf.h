@@ -105,6 +105,29 @@ inline_always void task__comm(char *to, struct task_struct *task)
 #endif
 }
 
+/*
+ * Pointers to kernel types out of numbers, read by exception-table loads. For objects that define USES_CASTS,
+ * and in the tp_btf variant only: where a kfunc is missing, libbpf looks for it in the type information of
+ * all modules, for which it needs CAP_SYS_ADMIN.
+ */
+#if defined(USES_CASTS) && !defined(RAW_TP)
+const volatile bool casts; /* the kernel has bpf_rdonly_cast(): since fd264ca02094 (6.2) */
+extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym __weak;
+#else
+#define casts false
+inline_always void *bpf_rdonly_cast(void *obj, u32 btf_id)
+{
+	return NULL;
+}
+#endif
+
+/* For reading pointers through: when a trusted pointer is read through, the verifier searches all type
+ * information by name for each field that is a pointer (57539b1c0ac2, 6.3), half a millisecond a time. */
+inline_always struct task_struct *task__cast(struct task_struct *task)
+{
+	return casts ? bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct)) : task;
+}
+
 /* sonde's PID namespace, if it is not the initial one: then records carry that namespace's numbers, 0 for who
  * is not in it. */
 const volatile struct {
@@ -133,7 +156,7 @@ inline_always struct pids pids__of_current(struct task_struct *task)
 
 inline_always u64 task__cgroup(struct task_struct *task)
 {
-	return READ(task, cgroups, dfl_cgrp, kn, id);
+	return READ(task__cast(task), cgroups, dfl_cgrp, kn, id);
 }
 
 #endif

@@ -4,6 +4,7 @@
  * off-CPU stacks and wall-clock states together. Parts that are off are removed by the verifier (config is
  * read-only).
  */
+#define USES_CASTS
 #include "wait.bpf.h"
 #include "thread.bpf.h"
 #include "stack.bpf.h"
@@ -106,7 +107,7 @@ inline_always void runq_key__fill(struct cell_key *key, struct task_struct *task
 	switch (config.runq_key) {
 	case RUNQ_BY_PID:
 		key->tgid = READ(task, tgid);
-		key->a = READ(task, group_leader, start_boottime);
+		key->a = READ(task__cast(task), group_leader, start_boottime);
 		break;
 	case RUNQ_BY_COMM: {
 		char comm[COMM_LEN];

@@ -87,7 +87,7 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 {
 	struct stack_record *r = &p->scratch.record;
 	struct stack_hash *hash = &p->hash;
-	struct task_struct *leader = READ(task, group_leader);
+	struct task_struct *leader = READ(task__cast(task), group_leader);
 
 	hash->h = stack_salt;
 	hash->check = ~stack_salt;
@@ -136,8 +136,8 @@ __noinline int stack__hash_frames(u32 which, u32 count)
 /* What only the record needs, filled when it is sent. */
 inline_always void stack__details(struct stack_record *r, struct task_struct *task)
 {
-	struct task_struct *leader = READ(task, group_leader);
-	struct mm_struct *mm = READ(task, mm);
+	struct task_struct *leader = READ(task__cast(task), group_leader);
+	struct mm_struct *mm = READ(task__cast(task), mm);
 
 	task__comm(r->leader_comm, leader);
 	r->cgroup = task__cgroup(task);
@@ -153,7 +153,8 @@ struct {
 } known_processes SEC(".maps");
 
 /* The first user stack of a process wakes user space at once: its mappings must be read while it lives. The
- * others wait for the timer. A full map costs promptness only, and one wake-up a process is what it bounds. */
+ * others wait for the timer. A full map costs promptness only, and one wake-up a process is what it bounds.
+ */
 inline_always u64 process__wakeup(const struct stack_record *r)
 {
 	u64 image = r->start_boot_ns + r->exec_id, *known;
@@ -215,11 +216,12 @@ __noinline int stack__irq_frames(u32 count)
 	return count;
 }
 
-/* Whether the registers with which it entered the kernel belong to its memory. During exec the old program's are still
- * there, but its stack is gone (the kernel's load_elf_binary() places the code last); at the exit all memory goes. */
+/* Whether the registers with which it entered the kernel belong to its memory. During exec the old program's
+ * are still there, but its stack is gone (the kernel's load_elf_binary() places the code last); at the exit
+ * all memory goes. */
 inline_always bool has_user_stack(struct task_struct *task)
 {
-	struct mm_struct *mm = READ(task, mm);
+	struct mm_struct *mm = READ(task__cast(task), mm);
 
 	return mm && READ(mm, start_code);
 }

@@ -192,7 +192,7 @@ struct {
 inline_always struct thread_record *thread__describe(struct thread *t, struct task_struct *task,
 						     struct pids pids, u32 slot)
 {
-	struct task_struct *leader = READ(task, group_leader);
+	struct task_struct *leader = READ(task__cast(task), group_leader);
 	struct thread_record *r = bpf_map_lookup_elem(&thread_records, &slot);
 
 	if (!r)

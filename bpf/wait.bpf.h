@@ -12,24 +12,13 @@
 
 const volatile struct sched_config config;
 
-/* Only in the tp_btf variant: where a kfunc is missing, libbpf looks for it in the type information of all
- * modules, for which it needs CAP_SYS_ADMIN. The raw variant loads without. */
-#ifdef RAW_TP
-inline_always void *bpf_rdonly_cast(void *obj, u32 btf_id)
-{
-	return NULL;
-}
-#else
-extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __ksym __weak;
-#endif
-
 /* A pointer read from anywhere: by the exception-table load of a cast pointer where the kernel has that, else
  * by copy. */
 inline_always void *pointer_at(void *address)
 {
 	void *value = NULL;
 
-	if (config.rdonly_cast) {
+	if (casts) {
 		struct list_head *l = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct list_head));
 
 		return l->next;
@@ -62,7 +51,7 @@ struct file_kind {
 
 inline_always void file__kind(void *address, struct file_kind *kind)
 {
-	if (config.rdonly_cast) {
+	if (casts) {
 		struct file *file = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct file));
 		struct inode *inode = file->f_inode;
 
@@ -150,7 +139,7 @@ struct descriptors {
 
 inline_always void descriptors__of(struct task_struct *task, struct descriptors *d)
 {
-	struct files_struct *files = READ(task, files);
+	struct files_struct *files = READ(task__cast(task), files);
 	struct fdtable *fdt;
 
 	d->size = 0;
@@ -158,7 +147,7 @@ inline_always void descriptors__of(struct task_struct *task, struct descriptors 
 	if (!files)
 		return;
 	fdt = READ(files, fdt);
-	if (config.rdonly_cast)
+	if (casts)
 		d->table = number_at((void *)fdt + bpf_core_field_offset(fdt->fd));
 	else
 		d->table = (u64)READ(fdt, fd);
@@ -367,7 +356,7 @@ inline_always u32 state__of_runnable(struct task_struct *task)
 
 	if (!bpf_core_field_exists(queue->throttle_count))
 		return STATE_RUNNABLE;
-	queue = READ(task, se.cfs_rq);
+	queue = READ(task__cast(task), se.cfs_rq);
 	return queue && READ(queue, throttle_count) > 0 ? STATE_THROTTLED : STATE_RUNNABLE;
 }
 

@@ -233,10 +233,8 @@ struct sched_config {
 	__u8 runq, offcpu, wall, waker;
 	__u8 classify;	    /* reasons are wanted */
 	__u8 switch_state;  /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
-	__u8 rdonly_cast;   /* bpf_rdonly_cast() may be called: since fd264ca02094 (6.2) */
 	__u8 rcu_lock;	    /* bpf_rcu_read_lock() may be called: since 9bb00b2895cb (6.2) */
 	__u8 user_reads;    /* bpf_probe_read_user() may be called: not under lockdown=confidentiality */
-	__u8 unused[7];
 	__u32 runq_key;	    /* enum runq_key */
 	__u32 weight_cap;   /* importance sampling: largest weight; 0: every block */
 	__u64 sample_ns;    /* importance sampling: blocks of about this length are always taken */

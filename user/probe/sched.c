@@ -83,11 +83,8 @@ static const struct attempt {
 	bool switch_state; /* sched_switch hands over prev_state: from 5.18 on */
 	bool user_reads;   /* libbpf turns bpf_probe_read_user into what lockdown=confidentiality refuses */
 } attempts[] = {
-	{true, true, true, true},
-	{false, true, true, true},
-	{false, false, true, true},
-	{false, false, false, true},
-	{true, true, true, false},
+	{true, true, true, true},    {false, true, true, true}, {false, false, true, true},
+	{false, false, false, true}, {true, true, true, false},
 };
 #define ATTEMPTS (int)(sizeof(attempts) / sizeof(attempts[0]))
 
@@ -141,7 +138,6 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		.waker = o->waker,
 		.classify = o->offcpu || o->wall,
 		.switch_state = with->switch_state,
-		.rdonly_cast = with->kfuncs,
 		.rcu_lock = with->kfuncs,
 		.user_reads = with->user_reads,
 		.runq_key = o->runq_key,
@@ -159,6 +155,8 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		unit__set(u, "stack_irq_text", irq_text, sizeof(irq_text));
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
+	if (!err && !u->image->raw)
+		err = unit__set(u, "casts", &with->kfuncs, sizeof(with->kfuncs));
 	if (!err)
 		err = sched__size_maps(s, u);
 	for (size_t i = 0; !err && i < PROGRAMS; i++)
