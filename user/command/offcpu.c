@@ -20,7 +20,7 @@ static const struct cli_option options[] = {
 	{"sample", 0, CLI_FLAG, AT(sample),
 	 .help = "take few of the short waits, weighted: unbiased and cheap"},
 	{"sample-around", 0, CLI_DURATION, AT(sample_ns), .arg = "TIME", .min = 1000, .max = 60000000000LL,
-	 .help = "with --sample: waits of about this length or longer are always taken", .fallback = "30ms"},
+	 .help = "with --sample: waits of about this length or longer are always taken", .fallback = "100ms"},
 	{NULL},
 };
 
@@ -30,7 +30,7 @@ static const struct cli_group groups[] = {{"Waits", options}, OPTIONS_GROUPS};
 
 static void defaults(void *o)
 {
-	((struct offcpu_options *)o)->sample_ns = 30000000;
+	((struct offcpu_options *)o)->sample_ns = 100000000;
 }
 
 static int run(void *o, const struct cli_rest *rest)
