@@ -28,7 +28,7 @@ share() {
 	[ "$(self_in burn_30)" -gt "$(self_in burn_10)" ]
 	[ "$(self_in burn_10)" -gt 0 ]
 	# a frame-pointer walk misses the caller of a function that has not set its frame up yet
-	json -n -e '[inputs | select(.type == "stack") | {value, names: [.frames[] | select(.kind != "kernel").name]} | select(.names[0] | startswith("burn_"))]
+	json -n -e '[inputs | select(.type == "stack") | {value, names: [.frames[] | select(.kind != "kernel").name]} | select(.names[0] // "" | startswith("burn_"))]
 		| (map(.value) | add) as $all | (map(select(.names[1] == "main").value) | add) > 0.95 * $all' "$out"
 }
 
