@@ -318,6 +318,18 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	return 0;
 }
 
+/* What a thread was doing that is woken before the sweep, which has just found it, could say so. */
+inline_always u32 state__of_woken(struct task_struct *task, struct loss *l)
+{
+	if (READ(task, on_cpu))
+		return STATE_RUNNING;
+#ifdef RAW_TP /* no helper gives the registers of another thread */
+	return STATE_UNKNOWN;
+#else
+	return forget(&l->scratch, state__of_block(task, TASK_INTERRUPTIBLE, USER_NONE));
+#endif
+}
+
 /* A new thread needs no hook of its own at its first wakeup: it is runnable from its birth on (on_newtask).
  */
 HOOK("sched_wakeup")
@@ -337,7 +349,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 		return 0;
 	}
 	open = t->now.open;
-	state = open ? open__state(open) : STATE_UNKNOWN;
+	state = open ? open__state(open) : state__of_woken(task, l);
 	now = bpf_ktime_get_ns();
 	/* One that is not blocked was woken before it was switched out: it never stopped running. */
 	if (!state__is_block(state) || !control__running(now)) {
@@ -346,7 +358,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 		return 0;
 	}
 	loss__count(l, WALL_WAKE, AGGREGATED);
-	thread__enter(t, STATE_RUNNABLE, now, STATE_UNKNOWN);
+	thread__enter(t, STATE_RUNNABLE, now, state);
 	if (config.offcpu)
 		offcpu__ended(t, state, open ? open__since(open) : control.sweep_ns, now, l);
 	t->now.stack = 0;
