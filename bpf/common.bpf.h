@@ -78,7 +78,7 @@ inline_always u64 forget(u64 *cell, u64 value)
 
 struct control control; /* .bss: written by user space through mmap */
 
-/* Between the session's start and its end; outside of it nothing is counted, not even as seen. */
+/* Between the start of the counting and its end; outside of that nothing is counted, not even as seen. */
 inline_always bool control__running(u64 now)
 {
 	u64 stop = *(volatile u64 *)&control.stop_ns;

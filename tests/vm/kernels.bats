@@ -32,6 +32,10 @@ measures() {
 	[ "$(cgroup2_mount)" = /sys/fs/cgroup ]
 	grep -q ' /sys/fs/bpf bpf ' /proc/mounts
 	[ "$(nproc)" -ge 1 ]
+	if [ -n "${SONDE_LOCKDOWN:-}" ]; then
+		mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+		grep -q "\[$SONDE_LOCKDOWN\]" /sys/kernel/security/lockdown
+	fi
 }
 
 @test "sampling works on every kernel" {

@@ -22,7 +22,7 @@ struct probe_context {
 	pid_t self; /* sonde's own process, never reported */
 };
 
-/* One interval's end, as the session sees it. */
+/* What is told and asked at an interval's end. */
 struct drain {
 	uint64_t from_ns, to_ns; /* CLOCK_MONOTONIC; to_ns is the cut that was announced */
 	bool last;
