@@ -203,7 +203,8 @@ static void names_do_not_become_markup(void **state)
 /* A script or style that ended its own element would spill into the page. */
 static void assets_stay_in_their_elements(void **state)
 {
-	const struct asset *assets[] = {&asset_svg_css, &asset_svg_js, &asset_html_css, &asset_html_js};
+	const struct asset *assets[] = {&asset_keys_js, &asset_svg_css, &asset_svg_js, &asset_html_css,
+					&asset_html_js};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(assets); i++) {

@@ -365,6 +365,7 @@ void flamegraph__weight(struct buf *out, const struct flamegraph *g, uint64_t we
 	extern const char sonde_##name##_end[] __attribute__((visibility("hidden"))); \
 	const struct asset asset_##name = {sonde_##name, sonde_##name##_end}
 
+ASSET(keys_js, "keys.js");
 ASSET(svg_css, "svg.css");
 ASSET(svg_js, "svg.js");
 ASSET(html_css, "html.css");

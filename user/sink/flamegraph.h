@@ -74,6 +74,6 @@ void flamegraph__weight(struct buf *out, const struct flamegraph *g, uint64_t we
 struct asset {
 	const char *start, *end;
 };
-extern const struct asset asset_svg_css, asset_svg_js, asset_html_css, asset_html_js;
+extern const struct asset asset_keys_js, asset_svg_css, asset_svg_js, asset_html_css, asset_html_js;
 
 #endif

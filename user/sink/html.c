@@ -58,7 +58,8 @@ void flamegraph__write_html(struct buf *out, struct flamegraph *g, const struct 
 		  "sonde-folded.</noscript>\n"
 		  "<div id=\"details\"><span id=\"hovered\"></span><span id=\"matched\"></span></div>\n");
 	flamegraph__embed(out, g, "pre");
-	add_asset(out, "<script>\n", &asset_html_js, "</script>\n</body>\n</html>\n");
+	add_asset(out, "<script>\n", &asset_keys_js, "");
+	add_asset(out, "", &asset_html_js, "</script>\n</body>\n</html>\n");
 }
 
 static struct sink *html__open(const struct sink_options *options)

@@ -258,7 +258,8 @@ void flamegraph__write_svg(struct buf *out, struct flamegraph *g, const struct f
 	for (size_t i = 0; i < d.layout.count; i++)
 		add_box(&d, &d.layout.boxes[i]);
 	buf__puts(out, "</g>\n");
-	add_asset(out, "<script><![CDATA[\n", &asset_svg_js, "]]></script>\n</svg>\n");
+	add_asset(out, "<script><![CDATA[\n", &asset_keys_js, "");
+	add_asset(out, "", &asset_svg_js, "]]></script>\n</svg>\n");
 out:
 	flame_layout__free(&d.layout);
 }

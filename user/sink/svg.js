@@ -138,20 +138,5 @@
 		details.textContent = box ? textOf(box) : "";
 	});
 	frames.addEventListener("mouseleave", () => details.textContent = "");
-	window.addEventListener("keydown", event => {
-		const find = event.key === "F3" || (event.key.toLowerCase() === "f" && (event.ctrlKey || event.metaKey));
-		if (find || (event.key === "/" && event.target !== input)) {
-			event.preventDefault();
-			input.focus();
-			input.select();
-		} else if (event.key === "Escape") {
-			if (input.value) {
-				input.value = "";
-				search();
-			} else {
-				zoom(root);
-			}
-			input.blur();
-		}
-	});
+	watchKeys(input, search, () => zoom(root));
 })();
