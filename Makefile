@@ -2,7 +2,6 @@
 # sonde: `make`, `make run`, `make test` are the ones to know; `make help` lists the rest.
 CLANG ?= clang
 PKG_CONFIG ?= pkg-config
-BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
 LLVM_STRIP ?= llvm-strip
 B ?= build
 ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
@@ -22,7 +21,6 @@ BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivml
 # Each object is compiled twice: with tp_btf programs, and as X_raw with raw tracepoints (bpf/common.bpf.h).
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 BPF_OBJS := $(foreach n,$(BPF_NAMES),$(B)/bpf/$(n).bpf.o $(B)/bpf/$(n)_raw.bpf.o)
-EMBEDS :=
 SRCS := $(wildcard user/*/*.c)
 OBJS := $(patsubst user/%.c,$(B)/user/%.o,$(SRCS))
 WORKLOADS := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(wildcard tests/workloads/*.c))
@@ -42,7 +40,7 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(LLVM_STRIP) -g $@
 $(B)/user/probe/images.o: $(BPF_OBJS)
 
-$(B)/user/%.o: user/%.c | $(EMBEDS)
+$(B)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
@@ -74,7 +72,7 @@ SAN = $(B)/san
 SAN_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
 ROOMS = sink stack model base
-$(SAN)/user/%.o: user/%.c | $(EMBEDS)
+$(SAN)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -c $< -o $@
 $(SAN)/tests/%.o: tests/%.c
@@ -108,7 +106,7 @@ FUZZ = $(B)/fuzz
 FUZZ_SECONDS ?= 60
 FUZZ_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fno-omit-frame-pointer
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(FUZZ)/user/%.o: user/%.c | $(EMBEDS)
+$(FUZZ)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(FUZZ),$(r))))

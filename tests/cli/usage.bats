@@ -19,7 +19,7 @@ load common
 
 @test "a bare number is answered with what it may have meant" {
 	for command in profile offcpu runq wall; do
-		refuses "sonde: 5: \`-d 5s\` or \`-p 5\`?" $command 5
+		refuses "sonde $command: unexpected word 5: \`-d 5s\` or \`-p 5\`?" $command 5
 	done
 }
 
@@ -59,5 +59,5 @@ load common
 
 @test "hostile words stay one harmless line" {
 	refuses $'sonde profile: unknown option --\\x1b[2J\\x0a; `sonde profile --help` lists them' profile $'--\e[2J\n'
-	refuses $'sonde profile: -d \\x9b1m\\x0a: not a time: a number and ns, us, ms, s, m or h' profile -d $'\x9b1m\n'
+	refuses $'sonde profile: -d \\x9b1m\\x0a: not a time: a number and ns, us, ms, s, m, h or d' profile -d $'\x9b1m\n'
 }

@@ -130,8 +130,8 @@ static int set_duration(const struct parser *p, const struct given *g, const cha
 	if (err && *value && value[strspn(value, "0123456789.")] == '\0')
 		return needs_unit(p, g, value);
 	if (err)
-		msg__usage(p->command->name, "%s %s: not a time: a number and ns, us, ms, s, m or h", g->as,
-			   value);
+		msg__usage(p->command->name, "%s %s: not a time: a number and ns, us, ms, s, m, h or d",
+			   g->as, value);
 	else
 		*(uint64_t *)target(p, g) = ns;
 	return err;
@@ -349,11 +349,11 @@ static int stray(const struct parser *p, const char *word)
 	uint64_t ns;
 
 	if (!word[strspn(word, "0123456789")] && *word && has_time && has_pid)
-		msg__error("%s: `-d %ss` or `-p %s`?", word, word, word);
+		msg__usage(c->name, "unexpected word %s: `-d %ss` or `-p %s`?", word, word, word);
 	else if (!word[strspn(word, "0123456789")] && *word && has_pid)
-		msg__error("%s: `-p %s`?", word, word);
+		msg__usage(c->name, "unexpected word %s: `-p %s`?", word, word);
 	else if (has_time && !units__parse_duration(word, &ns))
-		msg__error("%s: `-d %s`?", word, word);
+		msg__usage(c->name, "unexpected word %s: `-d %s`?", word, word);
 	else if (c->takes_target)
 		msg__usage(c->name, "unexpected word %s; a command to run stands behind --: `sonde %s -- %s`",
 			   word, c->name, word);

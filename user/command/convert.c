@@ -58,10 +58,6 @@ static int run(void *options, const struct cli_rest *rest)
 	enum picture_format format;
 	int code;
 
-	if (rest->argc != 2) {
-		msg__error("convert: want IN and OUT, such as `sonde convert old.svg new.html`");
-		return EXIT_USAGE;
-	}
 	format = output_format(o, rest->argv[1]);
 	if (format == PICTURE_UNKNOWN || picture_options__style(&o->picture, &style))
 		return EXIT_USAGE;

@@ -338,9 +338,7 @@ static int run(void *options, const struct cli_rest *rest)
 	struct comparison c;
 	int code;
 
-	if (rest->argc != 2)
-		msg__error("diff: want two profiles, before and after: `sonde diff A.folded B.folded`");
-	if (rest->argc != 2 || format == PICTURE_UNKNOWN || picture_options__style(&o->picture, &style))
+	if (format == PICTURE_UNKNOWN || picture_options__style(&o->picture, &style))
 		return EXIT_USAGE;
 	comparison__init(&c, o);
 	code = read_sides(&c, rest->argv);

@@ -20,18 +20,14 @@ static const struct cli_option options[] = {
 	{"sample", 0, CLI_FLAG, AT(sample),
 	 .help = "take few of the short waits, weighted: unbiased and cheap"},
 	{"sample-around", 0, CLI_DURATION, AT(sample_ns), .arg = "TIME", .min = 1000, .max = 60000000000LL,
-	 .help = "with --sample: waits of about this length or longer are always taken", .fallback = "100ms"},
+	 .help = "sample, and always take waits of about this length or longer", .fallback = "100ms"},
 	{NULL},
 };
 
 static const struct cli_group groups[] = {{"Waits", options}, OPTIONS_GROUPS};
 
 #define WEIGHT_CAP 32
-
-static void defaults(void *o)
-{
-	((struct offcpu_options *)o)->sample_ns = 100000000;
-}
+#define SAMPLE_NS  100000000
 
 static int run(void *o, const struct cli_rest *rest)
 {
@@ -41,8 +37,8 @@ static int run(void *o, const struct cli_rest *rest)
 		.waker = p->waker,
 		.reason = p->reason,
 		.min_ns = p->min_ns,
-		.sample = p->sample,
-		.sample_ns = p->sample_ns,
+		.sample = p->sample || p->sample_ns,
+		.sample_ns = p->sample_ns ?: SAMPLE_NS,
 		.weight_cap = WEIGHT_CAP,
 	};
 	struct session_plan plan = {
@@ -71,6 +67,5 @@ const struct cli_command command_offcpu = {
 		    "sonde offcpu -a --sample -i 10s --json",
 	.groups = groups,
 	.options_size = sizeof(struct offcpu_options),
-	.defaults = defaults,
 	.run = run,
 };

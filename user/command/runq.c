@@ -21,7 +21,7 @@ static const struct cli_option options[] = {
 	{NULL},
 };
 
-static const struct cli_group groups[] = {{"Waits", options}, OPTIONS_GROUPS};
+static const struct cli_group groups[] = {{"Waits", options}, OPTIONS_WITHOUT_STACKS};
 
 static void defaults(void *o)
 {

@@ -26,7 +26,7 @@ static void defaults(void *o)
 	((struct wall_options *)o)->frequency = 99;
 }
 
-/* Pictures and folded stacks need stacks; tables and JSON are the states alone, at a tenth of the cost. */
+/* Pictures and folded stacks need stacks; tables and JSON are the states alone, at a fifth of the cost. */
 static bool wants_stacks(const struct options *o)
 {
 	const struct sink_type *type = NULL;
@@ -43,7 +43,7 @@ static int run(void *o, const struct cli_rest *rest)
 	const struct wall_options *p = o;
 	bool stacks = wants_stacks(&p->common);
 	struct cpu_options cpu = {.frequency_hz = p->frequency};
-	struct sched_options sched = {.wall = true, .offcpu = stacks};
+	struct sched_options sched = {.wall = true, .offcpu = stacks, .reason = stacks};
 	struct session_plan plan = {
 		.options = &p->common,
 		.rest = rest,

@@ -152,8 +152,7 @@ void account__peek(const struct account_book *a, struct probe *const *probes, ui
 			uint64_t count = now.count[part][o] - a->base.count[part][o];
 
 			*lost += outcomes[o].is_drop ? count : 0;
-			if (o == OUTCOME_AGGREGATED &&
-			    (part == PART_CPU || part == PART_RUNQ || part == PART_OFFCPU))
+			if (o == OUTCOME_AGGREGATED && (part == PART_CPU || part == PART_WALL_NEXT))
 				*events += count;
 		}
 }

@@ -32,7 +32,7 @@ void account__tick(struct account_book *a, uint64_t now_ns);
 void account__close(struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns, bool still);
 /* sonde's share of the machine's CPU time since the interval's start. */
 double account__cost(const struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns);
-/* Since the interval's start: for the progress line. */
+/* Since the interval's start, for the progress line. Events: samples, and switches to watched threads. */
 void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events,
 		   uint64_t *lost);
 void account__free(struct account_book *a);

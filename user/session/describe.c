@@ -45,6 +45,7 @@ void session__clear_progress(struct session *s)
 int session__describe(struct session *s)
 {
 	struct buf out = {0};
+	bool samples = false;
 	uint64_t bytes = 0;
 	int err;
 
@@ -57,15 +58,18 @@ int session__describe(struct session *s)
 		if (u->why_not[0])
 			buf__printf(&out, "  not as wished: %s\n", u->why_not);
 		unit__describe(u, &out);
+		samples |= type == &probe_cpu;
 		if (type == &probe_cpu)
 			buf__puts(&out, "  event    one perf event per online CPU\n");
 		bytes += unit__map_bytes(u);
 	}
 	buf__puts(&out, "maps: at most ");
 	units__bytes(&out, bytes);
-	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON; CAP_SYS_ADMIN where "
-			"kernel.perf_event_paranoid >= 3;\n"
-			"  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
+	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON");
+	if (samples)
+		buf__puts(&out, "; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
+	buf__puts(&out,
+		  ";\n  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
 	err = buf__write(&out, stdout);
 	buf__free(&out);
 	return err ? EXIT_RUN_FAILED : 0;

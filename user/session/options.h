@@ -29,11 +29,16 @@ struct options {
 extern const struct cli_option options__target[], options__stacks[], options__output[], options__run[];
 
 /* The groups that end every measuring command's list. */
-#define OPTIONS_GROUPS                                                                           \
-	{"Target (all conditions must hold; none: the machine)", options__target},               \
-		{"Stacks", options__stacks}, {"Output", options__output}, {"Run", options__run}, \
-	{                                                                                        \
-		NULL                                                                             \
+#define OPTIONS_TARGET                                                                  \
+	{                                                                               \
+		"Target (all conditions must hold; none: the machine)", options__target \
 	}
+#define OPTIONS_RUN                                         \
+	{"Output", options__output}, {"Run", options__run}, \
+	{                                                   \
+		NULL                                        \
+	}
+#define OPTIONS_GROUPS	       OPTIONS_TARGET, {"Stacks", options__stacks}, OPTIONS_RUN
+#define OPTIONS_WITHOUT_STACKS OPTIONS_TARGET, OPTIONS_RUN
 
 #endif

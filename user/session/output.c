@@ -119,7 +119,8 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 	if (code)
 		return code;
 	if (!needs_stacks && (!strcmp(out->type->name, "folded") || out->type->needs_file_per_interval)) {
-		msg__error("%s is for stacks, and this command has none", out->type->name);
+		msg__error("%s is for stacks, and this command has none: -f table or -f json",
+			   out->type->name);
 		return EXIT_USAGE;
 	}
 	out->command_line = read_command_line();

@@ -354,6 +354,13 @@ void flamegraph__weight(struct buf *out, const struct flamegraph *g, uint64_t we
 
 /* --- style sheets and scripts, linked in as they are */
 
+void asset__add(struct buf *out, const char *before, const struct asset *a, const char *after)
+{
+	buf__puts(out, before);
+	buf__add(out, a->start, (size_t)(a->end - a->start));
+	buf__puts(out, after);
+}
+
 #define ASSET(name, file)                                                             \
 	__asm__(".pushsection .rodata\n"                                              \
 		"sonde_" #name ":\n"                                                  \

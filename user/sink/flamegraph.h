@@ -75,5 +75,6 @@ struct asset {
 	const char *start, *end;
 };
 extern const struct asset asset_keys_js, asset_svg_css, asset_svg_js, asset_html_css, asset_html_js;
+void asset__add(struct buf *out, const char *before, const struct asset *a, const char *after);
 
 #endif

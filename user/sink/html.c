@@ -7,13 +7,6 @@
 #include "sink/flamegraph.h"
 #include "sink/picture.h"
 
-static void add_asset(struct buf *out, const char *before, const struct asset *a, const char *after)
-{
-	buf__puts(out, before);
-	buf__add(out, a->start, (size_t)(a->end - a->start));
-	buf__puts(out, after);
-}
-
 static void add_text(struct buf *out, const char *before, const struct buf *text, const char *after)
 {
 	buf__puts(out, before);
@@ -29,7 +22,7 @@ static void add_head(struct buf *out, const struct buf *title)
 		       "script-src 'unsafe-inline'; style-src 'unsafe-inline'\">\n"
 		       "<meta name=\"viewport\" content=\"width=device-width\">\n");
 	add_text(out, "<title>", title, "</title>\n");
-	add_asset(out, "<style>\n", &asset_html_css, "</style>\n</head>\n");
+	asset__add(out, "<style>\n", &asset_html_css, "</style>\n</head>\n");
 }
 
 void flamegraph__write_html(struct buf *out, struct flamegraph *g, const struct flamegraph_style *style)
@@ -58,8 +51,8 @@ void flamegraph__write_html(struct buf *out, struct flamegraph *g, const struct 
 		  "sonde-folded.</noscript>\n"
 		  "<div id=\"details\"><span id=\"hovered\"></span><span id=\"matched\"></span></div>\n");
 	flamegraph__embed(out, g, "pre");
-	add_asset(out, "<script>\n", &asset_keys_js, "");
-	add_asset(out, "", &asset_html_js, "</script>\n</body>\n</html>\n");
+	asset__add(out, "<script>\n", &asset_keys_js, "");
+	asset__add(out, "", &asset_html_js, "</script>\n</body>\n</html>\n");
 }
 
 static struct sink *html__open(const struct sink_options *options)

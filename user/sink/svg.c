@@ -224,13 +224,6 @@ static void add_head(const struct drawing *d)
 		    d->height - 10);
 }
 
-static void add_asset(struct buf *out, const char *before, const struct asset *a, const char *after)
-{
-	buf__puts(out, before);
-	buf__add(out, a->start, (size_t)(a->end - a->start));
-	buf__puts(out, after);
-}
-
 void flamegraph__write_svg(struct buf *out, struct flamegraph *g, const struct flamegraph_style *style)
 {
 	struct drawing d = {.out = out, .graph = g, .style = style};
@@ -252,14 +245,14 @@ void flamegraph__write_svg(struct buf *out, struct flamegraph *g, const struct f
 		    "%.0f %d\">\n",
 		    style->width, d.height, style->width, d.height);
 	flamegraph__embed(out, g, "metadata");
-	add_asset(out, "<style>\n", &asset_svg_css, "</style>\n");
+	asset__add(out, "<style>\n", &asset_svg_css, "</style>\n");
 	add_head(&d);
 	buf__puts(out, "<g id=\"frames\">\n");
 	for (size_t i = 0; i < d.layout.count; i++)
 		add_box(&d, &d.layout.boxes[i]);
 	buf__puts(out, "</g>\n");
-	add_asset(out, "<script><![CDATA[\n", &asset_keys_js, "");
-	add_asset(out, "", &asset_svg_js, "]]></script>\n</svg>\n");
+	asset__add(out, "<script><![CDATA[\n", &asset_keys_js, "");
+	asset__add(out, "", &asset_svg_js, "]]></script>\n</svg>\n");
 out:
 	flame_layout__free(&d.layout);
 }

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "sink/table.h"
 #include "sink/table_grid.h"
+#include "sonde/abi.h"
 
 #define ROWS_DEFAULT 10
 #define WAKER_WIDTH  28
@@ -259,6 +260,22 @@ static bool is_idle(const struct stack_row *row)
 	return row->reason && !strcmp(row->reason, "idle");
 }
 
+/* Time on a CPU or in the run queue, which is in the same picture as waits, is not counted in waits. */
+static bool is_wait(const struct stack_row *row)
+{
+	static const char *const words[] = {
+#define X(name, word, letter) word,
+		STATES(X)
+#undef X
+	};
+
+	for (int i = 0; row->reason && i < STATE_FIRST_BLOCKED; i++) {
+		if (!strcmp(row->reason, words[i]))
+			return false;
+	}
+	return true;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct stack_row *x = *(const struct stack_row *const *)a,
@@ -305,7 +322,7 @@ static void add_columns(const struct table_view *v, struct grid *g, const struct
 	struct grid_column *c;
 
 	grid__column(g, strcmp(v->metric->unit, "ns") ? "value" : "time");
-	grid__column(g, "waits")->drop = 1;
+	grid__column(g, "waits")->drop = 2;
 	if (has->open)
 		grid__column(g, "open")->drop = 2;
 	if (has->quantiles) {
@@ -332,7 +349,7 @@ static void add_columns(const struct table_view *v, struct grid *g, const struct
 	if (has->waker) {
 		c = grid__column(g, "woken by");
 		c->left = true;
-		c->drop = 5;
+		c->drop = 1;
 		c->floor = 10;
 		c->limit = WAKER_WIDTH;
 	}
@@ -360,7 +377,10 @@ static void fill_row(const struct table_view *v, struct grid *g, const struct st
 		     const struct columns *has)
 {
 	page__amount(grid__cell(g, INK_PLAIN), v->metric->unit, row->value);
-	units__short_count(grid__cell(g, INK_PLAIN), row->occurrences);
+	if (is_wait(row))
+		units__short_count(grid__cell(g, INK_PLAIN), row->occurrences);
+	else
+		grid__cell_text(g, INK_DIM, "-");
 	if (has->open && row->open)
 		units__short_count(grid__cell(g, INK_WARN), row->open);
 	else if (has->open)

@@ -136,25 +136,26 @@ static bool is_idle(const struct state *s)
 	return !strcmp(s->raw, "idle");
 }
 
-/* On CPU first, then as DESIGN decides them; idle and unknown close the row. */
-static int place(const struct state *s)
+/* On CPU first, then as DESIGN decides them; idle and unknown close the row. A state's colour follows, so
+ * that it is the same in every run. */
+static unsigned place(const struct state *s)
 {
-	static const char *const words[] = {
+	static const char *const words[] = {"user", "sys", /* parts of the first of these */
 #define X(name, word, letter) word,
-		STATES(X)
+					    STATES(X)
 #undef X
 	};
-	int last = STATE_COUNT;
+	const unsigned last = sizeof(words) / sizeof(words[0]);
 
 	if (is_idle(s))
 		return last + 1;
-	if (!strcmp(s->raw, words[STATE_UNKNOWN]))
+	if (!strcmp(s->raw, words[2 + STATE_UNKNOWN]))
 		return last + 2;
-	for (int i = 0; i < last; i++) {
+	for (unsigned i = 0; i < last; i++) {
 		if (!strcmp(s->raw, words[i]))
 			return i;
 	}
-	return !strcmp(s->raw, REST) ? last : 0;
+	return last;
 }
 
 /* States that occur, in order; equal places keep the order in which they came. Returns how many. */
@@ -223,7 +224,8 @@ static void lay_columns(struct table_view *v, size_t room)
 		if (order[i]->shared)
 			continue;
 		order[i]->column = v->column_count++;
-		*c = (struct column){order[i]->word, order[i]->letter, INK_PALETTE + i % INK_PALETTE_SIZE};
+		*c = (struct column){order[i]->word, order[i]->letter,
+				     INK_PALETTE + place(order[i]) % INK_PALETTE_SIZE};
 		if (is_idle(order[i]))
 			c->ink = INK_DIM;
 	}
@@ -457,7 +459,7 @@ static void fill_processes(const struct table_view *v, struct grid *g, const str
 	fill_sum(v, g, threads, count);
 }
 
-/* Letters that are not their word's first one: "bar: k sys, . idle". */
+/* Letters that are not their word's first one: "bar: s sys, . idle". */
 static void draw_legend(const struct table_view *v, struct page *p)
 {
 	struct buf line = {0};
