@@ -229,3 +229,76 @@ few() {
 	variants=("${few[@]}")
 	in_vm || variants+=("$@")
 }
+
+# headline [FILE]: what the last interval says of itself, spaces between digits left out
+headline() {
+	json -n '[inputs | select(.type == "interval")][-1].headline' "${1:-$out}" | sed 's/\([0-9]\) \([0-9]\)/\1\2/g'
+}
+
+# in_headline FORMAT [FILE]: the number that stands for N in FORMAT
+in_headline() {
+	headline "${2:-$out}" | sed -nE "s/^(|.*[^0-9.a-z])${1/N/([0-9.]+[a-z]*)}.*/\2/p"
+}
+
+# in_ns DURATION: 1.5s, 20ms, 3us, 5ns
+in_ns() {
+	awk -v t="$1" 'BEGIN { u = t; sub(/[0-9.]+/, "", u); f["s"] = 1e9; f["ms"] = 1e6; f["us"] = 1e3; f["ns"] = 1
+		if (!(u in f)) exit 1; printf "%.0f\n", t * f[u] }'
+}
+
+# samples_of [FILE]: the sum of the values of all stacks
+samples_of() {
+	json -n '[inputs | select(.type == "stack").value] | add // 0' "${1:-$out}"
+}
+
+# counter_sum METRIC: over all points and intervals
+counter_sum() {
+	json -n --arg m "$1" '[inputs | select(.type == "counter" and .metric == $m).value] | add // 0' "$out"
+}
+
+# Coverage is what the stacks say one by one: how many there are, and how many of them reach the start of their thread.
+coverage_is_that_of_the_stacks() {
+	json -n -e '[inputs] | (map(select(.type == "loss").coverage // empty)) as $said
+		| [.[] | select(.type == "stack") | {n: (if .unit == "ns" then .occurrences + .open else .value end), whole: (.incomplete | not)}]
+		| (map(.n) | add // 0) == ($said | map(.stacks) | add // 0)
+		and (map(select(.whole).n) | add // 0) == ($said | map(.complete) | add // 0)' "$out" >/dev/null ||
+		fail "the coverage is not that of the stacks: $(grep -o '"coverage":{[^}]*}' "$out" | head -n 3)"
+}
+
+# Each histogram of the file in itself: the buckets hold the count, the maximum lies in the highest that is occupied, no quantile lies above
+# it, and the sum lies between the buckets' bounds (not with stacks: a wait gives its time to the intervals that it spans).
+histograms_agree() {
+	json -n -e "def bound(\$o; \$i): pow(2; (\$o + \$i) / 8) * 1e9;"'
+		[inputs | select(.type == "histogram" or .type == "stack") | (.type == "stack") as $stack | (if $stack then .histogram // empty else . end)
+			| . + {$stack} | select(.count > 0)] | length > 0 and all(.[]; . as $h | .zero_count as $zero
+			| [.bucket_counts | to_entries[] | select(.value > 0)] as $b
+			| ($b[-1].key) as $top
+			| (($b | map(.value) | add) + $zero) == .count
+			and .max >= (bound(.offset; $top) | floor) and .max <= (bound(.offset; $top + 1) | ceil)
+			and ([.p50, .p99, .p999 | . <= $h.max] | all)
+			and (.stack or .sum <= ($b | map(.value * bound($h.offset; .key + 1)) | add) + 1000 * .count
+				and .sum >= ($b | map(.value * bound($h.offset; .key)) | add) - 1000 * .count))' "${1:-$out}" >/dev/null ||
+		fail "a histogram contradicts itself: $(grep -o '"count":[0-9]*,"sum":[0-9]*,"max":[0-9]*.*"offset":[-0-9]*' "${1:-$out}" | head -n 3)"
+}
+
+# The state of each way to wait of tests/workloads/states.c, as docs/probes/sched.md has it
+states_of_waits="nanosleep:sleep clock_nanosleep:sleep pause:sleep sigsuspend:sleep sigtimedwait:sleep timerfd:sleep signalfd:sleep
+	poll_none:sleep select_none:sleep poll_sockets:network ppoll_socket:network select_socket:network pselect_socket:network poll_mixed:idle
+	epoll:idle accept:network connect:network recvfrom:network recvmsg:network read_pipe:pipe eventfd:pipe tty:tty inotify:other flock:lock
+	futex:lock semaphore:lock condition:lock wait4:child waitid:child vfork:child clone_vfork:child mq:ipc msgrcv:ipc semop:ipc semtimedop:ipc
+	io_uring:io_uring stopped:stopped"
+
+# known_states COMMAND FILTER: every process of `states` has the 100 ms of its wait in its state; FILTER selects its points ($pid, $s)
+known_states() {
+	local row name ns waited_ns
+	run_command "$1" -- states
+	nothing_lost
+	for row in $states_of_waits; do
+		name=${row%:*}
+		[ "$name" != io_uring ] || [ "$(said skipped)" != io_uring ] || continue
+		waited_ns=$(said "wait $name" | cut -d' ' -f2)
+		ns=$(json -n --arg s "${row#*:}" --argjson pid "$(said "wait $name" | cut -d' ' -f1)" "[inputs | select($2).value] | add // 0" "$out")
+		# what ends it from outside may begin to count before it does
+		between "$ns" 85000000 "${waited_ns:-0}" || fail "$row"
+	done
+}

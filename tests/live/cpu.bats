@@ -19,6 +19,11 @@ share() {
 	between "$(share burn_60 burn_60 burn_30 burn_10)" 58 62
 	between "$(share burn_30 burn_60 burn_30 burn_10)" 28 32
 	between "$(share burn_10 burn_60 burn_30 burn_10)" 8 12
+	# 10 s of CPU time, whoever had the CPU meanwhile
+	within "$(samples_of)" 9970 2
+	same "$(in_headline 'N samples')" "$(samples_of)"
+	within "$(in_headline 'N CPUs')" "$(awk -v n="$(samples_of)" -v ns="$(elapsed_ns)" 'BEGIN { print n / 997 / (ns / 1e9) }')" 0 0.006
+	coverage_is_that_of_the_stacks
 }
 
 @test "cpu: three functions appear in the order of their shares, each called by main" {
@@ -41,14 +46,22 @@ share() {
 	[ "$kernel" -gt 0 ]
 	json -n -e '[inputs | select(.type == "stack") | .frames[].name] | any(test("getppid$"))' "$out"
 	# Samples and the kernel's own split agree roughly: entry and exit of the system call are charged to either side.
+	in_vm || all_of_its_time
 	in_vm || within $((100 * kernel / (kernel + user))) $((100 * $(said system_ns) / ($(said system_ns) + $(said user_ns)))) 0 20
+}
+
+# A sample each 1/499 s of CPU time, in the kernel or not
+all_of_its_time() {
+	within "$(samples_of)" $((($(said user_ns) + $(said system_ns)) * 499 / 1000000000)) 5 5
 }
 
 # bats test_tags=host
 @test "cpu: -U leaves out kernel frames, -K leaves out user frames, both keep every sample" {
 	run_command profile -F 499 -U -- getppid 1
+	all_of_its_time
 	json -n -e '[inputs | select(.type == "stack").frames[].kind] | length > 0 and all(. != "kernel")' "$out"
 	run_command profile -F 499 -K -- getppid 1
+	all_of_its_time
 	json -n -e '[inputs | select(.type == "stack").frames[].kind] | length > 0 and all(. != "user" and . != "library")' "$out"
 	nothing_lost
 }

@@ -16,14 +16,45 @@ block_truth() {
 		in_vm || within "$(time_in "$name")" "$(said "${name}_ns")" $time_percent $((waits * 150000))
 		in_vm || [ "$(time_in "$name")" -le "$(said "${name}_ns")" ]
 	done
+	in_vm || quantiles_are sleep_thread 20000000
+	in_vm || quantiles_are read_thread 40000000
+	histograms_agree
+	coverage_is_that_of_the_stacks
 	# no stack belongs to two of them
 	json -n -e '[inputs | select(.type == "stack") | [.frames[].name | select(endswith("_thread") and . != "start_thread")]] | all(.[]; length <= 1)' "$out"
+}
+
+# quantiles_are FUNCTION NS: of its waits, which are all as long; the middle of a bucket is 4.4 % off at most, and timers are late
+quantiles_are() {
+	json -n -e --arg f "$1" --argjson ns "$2" '[inputs | select(.type == "stack" and .occurrences > 1 and any(.frames[]; .name == $f)).histogram]
+		| length > 0 and all(.[]; .p50 >= $ns * 0.956 and .p50 <= $ns * 1.044 + 500000 and .p99 >= $ns * 0.956 and .p99 <= $ns * 1.044 + 4000000)' \
+		"$out" >/dev/null || fail "quantiles of $1: $(grep "\"$1\"" "$out" | grep -o '"p50":.*"p99":[0-9]*')"
+}
+
+# The first line of the only interval: time as durations are printed, waits exactly.
+headline_is_the_sum() {
+	local waits ns
+	waits=$(json -n '[inputs | select(.type == "stack") | .occurrences + .open] | add' "$out")
+	ns=$(samples_of)
+	same "$(in_headline 'in N wait')" "$waits"
+	within "$(in_ns "$(in_headline 'blocked N in')")" "$ns" 5
+	# what the workload counted and timed, and a few waits of its main thread
+	[ "$waits" -ge "$(said_all blocks)" ]
+	within "$waits" "$(said_all blocks)" 0 20
+	in_vm || [ "$ns" -ge $(($(said_all ns) * 98 / 100)) ]
+}
+
+# said_all blocks|ns: the sum over the threads
+said_all() {
+	awk -v key="_thread_$1\$" '$1 ~ key { sum += $2 } END { printf "%.0f\n", sum }' "$tmp/said"
 }
 
 known_blocks() {
 	run_command offcpu "$@" -- block
 	nothing_lost
 	block_truth
+	# shellcheck disable=SC2119 # of many intervals each has its own
+	[ "$(json -n '[inputs | select(.type == "interval")] | length' "$out")" -gt 1 ] || headline_is_the_sum
 }
 
 @test "offcpu: 101 x 20 ms of sleep, 53 x 30 ms of futex, 29 x 40 ms of pipe: exact counts, time, stack, reason" {
@@ -136,4 +167,9 @@ sampled_ping_pong() {
 
 @test "offcpu: --sample estimates the number of waits of a ping-pong and their time within 15 per cent" {
 	exactly sampled_ping_pong
+}
+
+# bats test_tags=host
+@test "offcpu: each way to wait, through libc, has its reason" {
+	exactly known_states offcpu '.type == "stack" and .labels.reason == $s and .who.tgid == $pid'
 }

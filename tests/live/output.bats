@@ -108,11 +108,25 @@ start_mixture() {
 	done
 }
 
-@test "output: the weights of folded stacks are the samples of JSON, and microseconds of blocked time" {
+# Two runs of workloads that are the same each time: threads that wait so often for so long, and a second of CPU time.
+folded_and_json() {
+	local name
 	run_command offcpu -- block
 	"$sonde" offcpu -q -o "$tmp/x.folded" -- "$workloads/block" --now >"$tmp/said"
 	check folded "$tmp/x.folded"
-	within "$(folded_weight "$tmp/x.folded" 'sleep_thread;[^;]*nanosleep|;sleep_thread')" $(($(said sleep_thread_ns) / 1000)) 1 20000
+	for name in sleep_thread futex_thread read_thread feed_thread; do
+		within "$(folded_weight "$tmp/x.folded" "(^|;)$name(;|\$)")" $(($(time_in $name) / 1000)) 1 20000
+		within "$(folded_weight "$tmp/x.folded" "(^|;)$name(;|\$)")" $(($(said ${name}_ns) / 1000)) 1 20000
+	done
+	run_command profile -F 499 -- burn 1
+	"$sonde" profile -F 499 -q -o "$tmp/x.folded" -- "$workloads/burn" 1 --now >"$tmp/said"
+	check folded "$tmp/x.folded"
+	within "$(folded_weight "$tmp/x.folded")" 499 3
+	within "$(samples_of)" 499 3
+}
+
+@test "output: the weights of folded stacks are the samples of JSON, and microseconds of blocked time" {
+	exactly folded_and_json
 }
 
 @test "output: pictures hold what the folded stacks hold" {

@@ -61,6 +61,44 @@ count_blocks() {
 	exactly count_blocks -i 100ms --force-raw
 }
 
+# Of stacks beyond counting, for which jq would be too slow: all waits, and those whose stack was lost
+waits_of_all() {
+	grep -o '"occurrences":[0-9]*' "$out" | awk -F: '{ sum += $2 } END { printf "%.0f\n", sum }'
+}
+
+waits_without_stack() {
+	grep -F '"[stack lost]"' "$out" | grep -o '"occurrences":[0-9]*' | awk -F: '{ sum += $2 } END { printf "%.0f\n", sum }'
+}
+
+lost_of_all() {
+	grep '"type":"loss"' "$out" | json -n '[inputs.lost] | add' -
+}
+
+# The workload blocks a few times more than it counts: when it starts, says "ready" and ends.
+many_stacks_in_intervals() {
+	run_command offcpu -U -i 200ms -- many 30000
+	between "$(waits_of_all)" "$(said blocks)" "$(($(said blocks) + 5))"
+	same "$(waits_without_stack)" 0
+	same "$(lost_of_all)" 0
+}
+
+many_stacks_at_once() {
+	run_command offcpu -U -- many 30000
+	[ "$(lost_of_all)" -gt 0 ]
+	between "$(($(waits_of_all) + $(lost_of_all)))" "$(said blocks)" "$(($(said blocks) + 5))"
+	json -n -e '[inputs.accounted] | all' <(grep '"type":"loss"' "$out") >/dev/null
+}
+
+# bats test_tags=host
+@test "storm: of 30,000 stacks none is lost in short intervals" {
+	exactly many_stacks_in_intervals
+}
+
+# bats test_tags=host
+@test "storm: of 30,000 stacks in one interval each wait is reported or lost, and none is both" {
+	exactly many_stacks_at_once
+}
+
 @test "storm: offcpu, runq and wall at once over a ping-pong: every interval is accounted, nothing is lost" {
 	local command probes=() p
 	start_workload pingpong 3 100000000

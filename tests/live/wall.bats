@@ -68,6 +68,16 @@ known_phases() {
 	[ "$(json -n '[inputs | select(.type == "interval")] | length' "$out")" -gt 15 ]
 }
 
+# The first line: what the points of the only interval sum to, to the millisecond
+headline_is_the_sum() {
+	local unknown
+	unknown=$(state_ns unknown)
+	within "$(in_headline 'N s elapsed')" "$(awk -v ns="$1" 'BEGIN { print ns / 1e9 }')" 0 0.002
+	# unknown is a state, too
+	within "$(in_headline 'accounted N s')" "$(awk -v ns="$(all_states_ns)" 'BEGIN { print ns / 1e9 }')" 0 0.002
+	within "$(in_headline 'unknown N s')" "$(awk -v ns="$unknown" 'BEGIN { print ns / 1e9 }')" 0 0.002
+}
+
 @test "wall: with -p the states of each thread sum to the elapsed time, threads that never switch included" {
 	local tid elapsed raw variants
 	few "" -- --force-raw
@@ -100,6 +110,44 @@ known_phases() {
 	nothing_lost
 	same "$(state_ns lock)" $((5 * $(elapsed_ns)))
 	same "$(all_states_ns)" $((5 * $(elapsed_ns)))
+	headline_is_the_sum $((5 * $(elapsed_ns)))
+}
+
+@test "wall: a wait on a descriptor that another thread closed before is unknown, and the first line says so" {
+	start_workload closed --now
+	wait_until 20 has_line "$tmp/$pid.out" '^closed '
+	"$sonde" wall -q -p "$pid" -d 200ms -o "$out"
+	nothing_lost
+	same "$(state_ns unknown)" "$(state_ns unknown "$(value "$pid" closed)")"
+	same "$(state_ns unknown)" "$(elapsed_ns)"
+	headline_is_the_sum $((2 * $(elapsed_ns)))
+}
+
+# bats test_tags=host
+@test "wall: each way to wait, through libc, has its state" {
+	exactly known_states wall '.type == "counter" and .labels.state == $s and .who.tgid == $pid'
+}
+
+# The truth is the kernel's own account of the whole process. The split is an estimate, from which side a loop stands on is known.
+system_calls() {
+	run_command wall -- getppid 1
+	nothing_lost
+	within $((100 * $(state_ns sys) / ($(state_ns user) + $(state_ns sys)))) \
+		$((100 * $(said system_ns) / ($(said user_ns) + $(said system_ns)))) 0 15
+	within $(($(state_ns user) + $(state_ns sys))) $(($(said user_ns) + $(said system_ns))) 2 20000000
+}
+
+# Hardly a system call in this one: a look at the clock each 20 us.
+hardly_any_system_call() {
+	run_command wall -- burn 1
+	nothing_lost
+	[ $((100 * $(state_ns sys) / ($(state_ns user) + $(state_ns sys)))) -le 15 ]
+}
+
+# bats test_tags=host
+@test "wall: user and sys divide as the kernel's account of the process does" {
+	exactly system_calls
+	exactly hardly_any_system_call
 }
 
 @test "wall: each interval of the machine's threads sums to thread time, and unknown stays below 0.1 per cent" {
@@ -174,4 +222,22 @@ throttled_ns() {
 	[ "$(folded_weight "$tmp/wall.folded" block_forever)" -gt 0 ]
 	[ "$(folded_weight "$tmp/wall.folded" spin_forever)" -gt 0 ]
 	within "$(folded_weight "$tmp/wall.folded" block_forever)" "$(($(folded_weight "$tmp/wall.folded") / 3))" 2
+}
+
+# 4 threads ready for 1 s, all on one CPU, and a main thread that waits for them
+wall_of_spinners() {
+	local folded=$tmp/spin.folded ready_ns
+	"$sonde" wall -q -o "$folded" -- "$workloads/spin" 4 "$(last_cpu)" 1 --now >"$tmp/said"
+	check folded "$folded"
+	ready_ns=$((4000000000 - $(said_sum cpu_ns)))
+	within "$(folded_weight "$folded" '\[run queue\]')" $((ready_ns / 1000)) 3
+	within "$(folded_weight "$folded" spin_thread)" $(($(said_sum cpu_ns) / 1000)) 3
+	run_command wall -- spin 4 "$(last_cpu)" 1
+	ready_ns=$((4000000000 - $(said_sum cpu_ns)))
+	within "$(state_ns runq)" "$ready_ns" 3
+}
+
+# bats test_tags=host
+@test "wall: the flame graph's run queue is the threads' run queue" {
+	exactly wall_of_spinners
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * spin THREADS CPU SECONDS: THREADS threads, all pinned to CPU, spin in spin_thread for SECONDS of wall time:
- * the run queue of that CPU always holds THREADS runnable threads, each waits THREADS - 1 slices between two
- * turns. Prints for each of them, as the last thing that it measured before it ended: "switches TID N" (its
- * nr_switches: voluntary and not) and "cpu_ns TID N"; and "switches TID N" of main, which waits in
- * pthread_join.
+ * spin THREADS CPU SECONDS [SLEEPS]: THREADS threads, all pinned to CPU, spin in spin_thread for SECONDS of
+ * wall time: the run queue of that CPU always holds THREADS runnable threads, each waits THREADS - 1 slices
+ * between two turns. Prints for each of them, as the last thing that it measured before it ended: "switches
+ * TID N" (its nr_switches: voluntary and not) and "cpu_ns TID N"; and "switches TID N" of main, which waits
+ * in pthread_join and then sleeps SLEEPS times for 1 ms, with the CPU to itself.
  */
 #include "workload.h"
 #include <pthread.h>
@@ -41,15 +41,16 @@ WORK_FN static void *spin_thread(void *arg)
 int main(int argc, char **argv)
 {
 	bool now = work__flag(&argc, argv, "--now");
-	long n, cpu, seconds;
+	long n, cpu, seconds, sleeps;
 	struct spinner *spinners;
 	cpu_set_t cpus;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
 	n = work__number(argv[1]);
 	cpu = work__number(argv[2]);
 	seconds = work__number(argv[3]);
+	sleeps = argc > 4 ? work__number(argv[4]) : 0;
 	spinners = calloc(n, sizeof(*spinners));
 	if (!spinners)
 		work__fail("spinners");
@@ -67,6 +68,8 @@ int main(int argc, char **argv)
 	}
 	for (long i = 0; i < n; i++)
 		pthread_join(spinners[i].thread, NULL);
+	for (long i = 0; i < sleeps; i++)
+		work__sleep_ns(NSEC_PER_MS);
 	for (long i = 0; i < n; i++)
 		printf("switches %d %ld\ncpu_ns %d %llu\n", spinners[i].tid, spinners[i].switches,
 		       spinners[i].tid, (unsigned long long)spinners[i].cpu_ns);
