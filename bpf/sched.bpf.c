@@ -129,7 +129,7 @@ inline_always void runq_hist__max(struct runq_hist *h, u64 wait, u64 now)
 	u64 cut = *(volatile u64 *)&control.cut;
 
 	if (h->max_cut != cut && now >= cut) {
-		h->max_before = h->max;
+		h->max_before = h->max_cut == *(volatile u64 *)&control.previous_cut ? h->max : 0;
 		h->max_cut = cut;
 		h->max = 0;
 	}
@@ -240,6 +240,18 @@ inline_always bool state__is_block(u32 state)
 	return state >= STATE_FIRST_BLOCKED;
 }
 
+/* A thread that is switched out ran before; if its account says that it waits for a CPU, the kernel did not
+ * report when that wait ended. How long it waited and how long it ran is not known. */
+inline_always bool switch__in_was_missed(struct thread *t)
+{
+	u64 open = t->now.open;
+
+	if (open__state(open) != STATE_RUNNABLE && open__state(open) != STATE_THROTTLED)
+		return false;
+	t->now.open = open__make(open__since(open), STATE_UNKNOWN);
+	return true;
+}
+
 inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev, u32 prev_state, u64 now,
 			       struct loss *l)
 {
@@ -252,7 +264,10 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		loss__count(l, WALL_PREV, FILTERED);
 		return;
 	}
-	loss__count(l, WALL_PREV, AGGREGATED);
+	if (switch__in_was_missed(t))
+		loss__count(l, WALL_PREV, MISSED);
+	else
+		loss__count(l, WALL_PREV, AGGREGATED);
 	if (preempt || !prev_state)
 		state = state__of_runnable(prev);
 	else if (prev_state & TASK_DEAD)
@@ -306,7 +321,10 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct loss *l = loss__here();
 	u32 prev_state;
 
-	if (!l || !control__running(now))
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!control__running(now))
 		return 0;
 	prev_state = config.switch_state ? (u32)ctx[3] : task__state(prev);
 	if (READ(prev, pid))
@@ -340,7 +358,10 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	u64 now, open;
 	u32 state;
 
-	if (!l || !control.cut)
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!control.cut)
 		return 0;
 	loss__count(l, WALL_WAKE, HITS);
 	t = thread__get(task);
@@ -377,7 +398,10 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	struct loss *l = loss__here();
 	bool published;
 
-	if (!l || !t || !control.cut)
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!t || !control.cut)
 		return 0;
 	if (state__is_block(open__state(t->now.open)) ? !t->now.stack : !task__state(task))
 		return 0; /* not sampled; or not about to block */

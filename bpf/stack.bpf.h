@@ -192,10 +192,9 @@ inline_always bool stack__publish(struct stack_place *p, struct task_struct *tas
 		loss__count(l, STACK, POSTPONED);
 		return false;
 	}
-	if (bpf_map_update_elem(&known_stacks, &r->hash, &check, BPF_ANY))
-		loss__count(l, STACK, MAP_FULL); /* the record is out; it will be sent again */
-	else
-		loss__count(l, STACK, EMITTED);
+	/* No room to remember it: it will be sent again. */
+	bpf_map_update_elem(&known_stacks, &r->hash, &check, BPF_ANY);
+	loss__count(l, STACK, EMITTED);
 	return true;
 }
 

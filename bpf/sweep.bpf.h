@@ -192,6 +192,7 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 
 	if (!task || !l)
 		return 0;
+	l->runs++;
 	wanted = sweep__wants(task, may_sleep);
 	t = thread__get(task);
 	if (!t && wanted && !READ(task, exit_state)) { /* a zombie has nothing to tell any more */

@@ -285,10 +285,12 @@ void unit__losses(const struct unit *u, struct loss *sum)
 	uint32_t key = 0;
 
 	if (per_cpu && !bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu))
-		for (int cpu = 0; cpu < cpus; cpu++)
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			sum->runs += per_cpu[cpu].runs;
 			for (int part = 0; part < PART_COUNT; part++)
 				for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
 					sum->count[part][outcome] += per_cpu[cpu].count[part][outcome];
+		}
 	free(per_cpu);
 }
 

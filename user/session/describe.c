@@ -12,6 +12,7 @@
 
 void session__show_progress(struct session *s)
 {
+	uint64_t duration = s->plan->options->duration_ns, end = duration ? s->start_ns + duration : 0;
 	uint64_t now = units__now_ns(), events, lost;
 	struct buf line = {0};
 
@@ -22,11 +23,12 @@ void session__show_progress(struct session *s)
 	units__count(&line, events);
 	buf__puts(&line, " events, ");
 	units__count(&line, lost);
-	buf__printf(&line, " lost, own cost %.1f %%",
-		    100 * account__cost(&s->book, s->probes, now - s->interval_start_ns));
-	if (s->plan->options->duration_ns)
-		buf__printf(&line, ", %.0f s to go",
-			    (s->start_ns + s->plan->options->duration_ns - now) / 1e9);
+	buf__puts(&line, " lost, own cost ");
+	sink__cost(&line, account__cost(&s->book, s->probes, now - s->interval_start_ns));
+	if (end > now)
+		buf__printf(&line, ", %.0f s to go", (end - now) / 1e9);
+	else if (end)
+		buf__puts(&line, ", ending");
 	else
 		buf__puts(&line, ", Ctrl-C ends");
 	buf__write(&line, stderr);

@@ -214,12 +214,16 @@ static int session__drain(struct session *s, struct drain *d)
 /* The last words of a run whose result is a stream for programs: everybody else has a head line. */
 static void say_summary(const struct session *s, const struct interval *i)
 {
+	struct buf cost = {0};
+
 	if (!i->last || s->plan->options->quiet || s->output.preview ||
 	    !strcmp(s->output.type->name, "table"))
 		return;
-	msg__note("%s, %.1f s in %u interval%s, %llu lost, own cost %.1f %%", i->subject,
+	sink__cost(&cost, i->own_cost);
+	msg__note("%s, %.1f s in %u interval%s, %llu lost, own cost %s", i->subject,
 		  (i->end_ns - s->start_ns) / 1e9, i->number, i->number == 1 ? "" : "s",
-		  (unsigned long long)i->lost, 100 * i->own_cost);
+		  (unsigned long long)i->lost, buf__text(&cost));
+	buf__free(&cost);
 }
 
 /* The words that only the session knows: stacks that came but were refused. */

@@ -2,6 +2,7 @@
 #include "sink/picture.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,7 +207,8 @@ static void state_facts(struct picture *p, const struct interval *interval)
 	set_if_known(g, "note", interval->note);
 	set_if_known(g, "metric", p->metric);
 	state_coverage(g, interval);
-	flamegraph__setf(g, "own-cost", "%.4f", interval->own_cost);
+	if (!isnan(interval->own_cost))
+		flamegraph__setf(g, "own-cost", "%.4f", interval->own_cost);
 }
 
 int picture__end(struct sink *s, const struct interval *interval)
