@@ -183,3 +183,25 @@ writes_to_pipe() {
 	timeout -k 1 20 "$sonde" profile --dry-run -- touch "$tmp/touched" >/dev/null
 	[ ! -e "$tmp/touched" ]
 }
+
+@test "output: folded stacks of -i reach a pipe at each interval's end, and its reader's end is the run's" {
+	local first
+	start_mixture
+	exec 6< <(exec timeout -k 1 60 "$sonde" profile -q -F 499 -p "$pid" -i 100ms 2>"$err")
+	probe=$!
+	read -r -t 30 first <&6
+	grep -qE '^[^ ].* [0-9]+$' <<<"$first"
+	! ended "$probe" || fail "the run is over"
+	exec 6<&-
+	wait_until 30 ended "$probe"
+	same "$(cat "$err")" ""
+}
+
+@test "output: one picture per interval does not go to standard output" {
+	local format
+	for format in svg html; do
+		run -2 --separate-stderr "$sonde" profile -a -i 100ms -d 300ms --$format
+		same "$output" ""
+		same "$stderr" "sonde: -i: standard output cannot hold one $format per interval: say -o FILE.$format, which numbers them"
+	done
+}

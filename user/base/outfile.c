@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +68,7 @@ static int open_path(struct outfile *f, const char *path)
 	return open_beside(path, &f->temporary);
 }
 
-static bool is_standard_output(const char *path)
+bool outfile__is_standard_output(const char *path)
 {
 	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/proc/self/fd/1");
 }
@@ -81,7 +80,7 @@ struct outfile *outfile__open(const char *path)
 
 	if (!f)
 		return NULL;
-	if (is_standard_output(path)) {
+	if (outfile__is_standard_output(path)) {
 		f->stream = stdout;
 		return f;
 	}

@@ -7,10 +7,12 @@
 #ifndef SONDE_BASE_OUTFILE_H
 #define SONDE_BASE_OUTFILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct outfile;
 
+bool outfile__is_standard_output(const char *path);
 /* Opens at once, so that an unwritable place fails before anything is attached. NULL and errno. */
 struct outfile *outfile__open(const char *path);
 FILE *outfile__stream(struct outfile *f);

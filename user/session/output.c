@@ -51,7 +51,7 @@ static char *read_command_line(void)
 
 static bool is_file(const char *path)
 {
-	return strcmp(path, "-") && strcmp(path, "/dev/stdout");
+	return !outfile__is_standard_output(path);
 }
 
 static int choose(struct output *out, const struct options *o, const char *pipe_format)
@@ -88,6 +88,17 @@ static int open_sink(struct output *out, const char *path)
 	text__puts(&shown, path, TEXT_TERMINAL);
 	msg__error("cannot write %s: %s", buf__text(&shown), strerror(errno));
 	buf__free(&shown);
+	return EXIT_USAGE;
+}
+
+/* Documents are one a file; lines of folded stacks may follow each other. */
+static int check_stream(const struct output *out, const struct options *o)
+{
+	if (!o->interval_ns || is_file(out->path) || !out->type->needs_file_per_interval ||
+	    !strcmp(out->type->name, "folded"))
+		return 0;
+	msg__error("-i: standard output cannot hold one %s per interval: say -o FILE.%s, which numbers them",
+		   out->type->name, out->type->name);
 	return EXIT_USAGE;
 }
 
@@ -137,7 +148,9 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 		.min_width = 0.1,
 		.title = o->title,
 	};
-	code = open_sink(out, out->path);
+	code = check_stream(out, o);
+	if (!code)
+		code = open_sink(out, out->path);
 	if (!code && out->numbered) { /* the place can be written: files are opened one by one */
 		out->sink->type->close(out->sink, false);
 		out->sink = NULL;

@@ -227,6 +227,9 @@ int picture__end(struct sink *s, const struct interval *interval)
 	state_facts(p, interval);
 	p->write(&out, &p->graph, &style);
 	err = out.failed || p->graph.failed ? -ENOMEM : buf__write(&out, outfile__stream(p->file));
+	errno = 0;
+	if (!err && fflush(outfile__stream(p->file))) /* who reads a pipe gets each interval at its end */
+		err = errno ? -errno : -EIO;
 	buf__free(&out);
 	return err;
 }
