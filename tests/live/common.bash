@@ -189,7 +189,7 @@ exactly() {
 		wait $! || missed=1
 		cat "$tmp/attempt" >&2
 		[ $missed = 1 ] || return 0
-		missed="attempt $attempt missed: $* ($(tail -n 1 "$tmp/attempt" | tr -cd '[:print:]'))"
+		missed="attempt $attempt missed: $* ($(tail -n 1 "$tmp/attempt" | tr -cd '[:print:]' | cut -c -200))"
 		echo "$missed" >&2
 		{ true >&3; } 2>/dev/null && echo "# $missed" >&3
 	done
