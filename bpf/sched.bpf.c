@@ -53,7 +53,7 @@ struct {
 
 inline_always void history__add(struct task_struct *prev, u64 now)
 {
-	u32 key = 0, tgid = pids__of_current(prev).tgid;
+	u32 key = 0, tgid = pids__of(prev).tgid;
 	struct history *h = bpf_map_lookup_elem(&histories, &key);
 	struct run *run;
 
@@ -256,6 +256,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 			       struct loss *l)
 {
 	struct thread *t = thread__get(prev);
+	bool missed;
 	u32 state;
 	u64 open;
 
@@ -264,7 +265,8 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		loss__count(l, WALL_PREV, FILTERED);
 		return;
 	}
-	if (switch__in_was_missed(t))
+	missed = switch__in_was_missed(t);
+	if (missed)
 		loss__count(l, WALL_PREV, MISSED);
 	else
 		loss__count(l, WALL_PREV, AGGREGATED);
@@ -276,7 +278,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		state = forget(&l->scratch, state__of_block(prev, prev_state, USER_CURRENT));
 	open = t->now.open;
 	thread__enter(t, state, now, STATE_RUNNING);
-	if (state__is_block(open__state(open)) &&
+	if (!missed && state__is_block(open__state(open)) &&
 	    config.offcpu) /* neither its wakeup nor its switch in was reported */
 		offcpu__ended(t, open__state(open), open__since(open), now, l);
 	if (!preempt && (prev_state & TASK_DEAD)) {

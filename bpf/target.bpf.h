@@ -92,6 +92,8 @@ inline_always bool target__wants(struct task_struct *task)
 	u32 conditions = target.conditions, mark;
 
 	mark = mark__get(conditions & TARGET_THREADS ? task : leader);
+	if (pid_namespace && !pids__of(task).tgid)
+		return false;
 	if (mark == MARK_NEVER || ((conditions & TARGET_MARKED) && mark != MARK_WANTED))
 		return false;
 	if ((conditions & TARGET_UID) && READ(task, cred, uid.val) != target.uid)

@@ -221,7 +221,7 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 
 inline_always void thread__last_words(struct thread *t, struct task_struct *task, u64 now, struct loss *l)
 {
-	struct thread_record *r = thread__describe(t, task, pids__of_current(task), 0);
+	struct thread_record *r = thread__describe(t, task, pids__of(task), 0);
 
 	loss__count(l, EXIT, HITS);
 	if (!r)

@@ -40,7 +40,7 @@ struct loader {
 	const struct target *target;
 	struct loader_options options;
 	uint64_t salt;
-	uint64_t pid_namespace[2]; /* device and inode, if it is not the initial one; else 0 */
+	uint64_t pid_namespace; /* its inode, if it is not the initial one; else 0 */
 	int ring_fd, known_stacks_fd, marks_fd, raw_marks_fd; /* made with the first object, -1 before */
 	struct ring_buffer *ring;
 	int (*on_record)(void *context, void *record, size_t size);

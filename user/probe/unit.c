@@ -79,7 +79,7 @@ static void unit__set_common(struct unit *u)
 	const struct loader_options *o = &u->loader->options;
 	bool kernel = !o->user_only, user = !o->kernel_only;
 
-	unit__set(u, "pid_namespace", u->loader->pid_namespace, sizeof(u->loader->pid_namespace));
+	unit__set(u, "pid_namespace", &u->loader->pid_namespace, sizeof(u->loader->pid_namespace));
 	unit__set(u, "target", &u->loader->target->filter, sizeof(struct target_filter));
 	unit__set(u, "stack_salt", &u->loader->salt, sizeof(u->loader->salt));
 	unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
