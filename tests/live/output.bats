@@ -205,3 +205,31 @@ writes_to_pipe() {
 		same "$stderr" "sonde: -i: standard output cannot hold one $format per interval: say -o FILE.$format, which numbers them"
 	done
 }
+
+@test "output: a broken stderr costs the words, not the result" {
+	local n
+	start_mixture
+	"$sonde" profile -F 499 -p "$pid" -d 200ms -o "$tmp/full.svg" 2>/dev/full
+	check svg "$tmp/full.svg"
+	"$sonde" profile -F 499 -p "$pid" -d 200ms -o "$tmp/closed.svg" 2>&-
+	check svg "$tmp/closed.svg"
+	mkdir "$tmp/gone"
+	mkfifo "$tmp/pipe"
+	exec 5<>"$tmp/pipe" 6>"$tmp/pipe" 5<&-
+	"$sonde" profile -F 499 -p "$pid" -i 100ms -d 2s -o "$tmp/gone/x.svg" 2>&6
+	exec 6>&-
+	n=$(find "$tmp/gone" -type f | wc -l)
+	[ "$n" -ge 3 ] || fail "$n files"
+	check svg "$tmp/gone"/*
+}
+
+@test "output: a result that cannot be written is exit 1 and one line that names it" {
+	local format
+	start_mixture
+	for format in folded table json; do
+		run -1 --separate-stderr bash -c 'exec "$@" >/dev/full' _ "$sonde" profile -q -p "$pid" -d 100ms -f $format
+		same "$stderr" "sonde: cannot write standard output: No space left on device"
+		run -1 --separate-stderr bash -c 'exec "$@" >&-' _ "$sonde" profile -q -p "$pid" -d 100ms -f $format
+		same "$stderr" "sonde: cannot write standard output: Bad file descriptor"
+	done
+}

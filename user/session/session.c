@@ -2,6 +2,7 @@
 #include "session/session_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,8 +304,8 @@ int session__end_interval(struct session *s, bool last)
 		s->output.reader_gone = true;
 		err = 0;
 	}
-	if (err)
-		msg__error("cannot write the result: %s", strerror(-err));
+	if (err && !s->output.complained)
+		msg__error("cannot collect the result: %s", strerror(-err));
 	if (!err)
 		say_summary(s, &interval);
 	buf__free(&d.headline);
@@ -401,6 +402,19 @@ static int session__prepare(struct session *s)
 	return code ? code : session__attach(s);
 }
 
+/* With `2>&-` the next file that is opened would be stderr, and words would go into it. To these nothing can
+ * be written, as to a closed one, and COMMAND does not get them. */
+static void occupy_standard_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int session__run(const struct session_plan *plan)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -408,6 +422,7 @@ int session__run(const struct session_plan *plan)
 
 	if (!s)
 		return EXIT_RUN_FAILED;
+	occupy_standard_streams();
 	s->plan = plan;
 	s->child.release_fd = s->child.error_fd = s->child.pidfd = -1;
 	s->book.statistics_fd = -1;
