@@ -132,6 +132,27 @@ static void modules(void **state)
 	assert_int_equal(SCAN(text, list, rows), 0);
 }
 
+/* Without a list of modules, the highest program still has a name, up to what a program can be. */
+static void no_modules(void **state)
+{
+	static const char text[] = "ffffffff81000000 T core\n"
+				   "ffffffff81000900 B _end\n"
+				   "ffffffffc0001000 t bpf_prog_6deef7357e7b4530_first\t[bpf]\n"
+				   "ffffffffc0000000 t ftrace_trampoline\t[__builtin__ftrace]\n"
+				   "ffffffffc0002000 t bpf_prog_1234_last\t[bpf]\n";
+	static const struct row rows[] = {
+		{0xffffffffc0000001, "ftrace_trampoline __builtin__ftrace", 1},
+		{0xffffffffc0001001, "bpf_prog_6deef7357e7b4530_first bpf", 1},
+		{0xffffffffc0002001, "bpf_prog_1234_last bpf", 1},
+		{0xffffffffc0011fff, "bpf_prog_1234_last bpf", 0xffff},
+		{0xffffffffc0012000, NULL, 0},
+		{0xffffffff81000901, NULL, 0},
+	};
+
+	(void)state;
+	assert_int_equal(SCAN(text, NULL, rows), 0);
+}
+
 static void hidden_addresses(void **state)
 {
 	static const struct row rows[] = {{0xffffffff81000000, NULL, 0}};
@@ -211,9 +232,9 @@ static void running_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nearest_text),	    cmocka_unit_test(modules),
-		cmocka_unit_test(hidden_addresses), cmocka_unit_test(junk),
-		cmocka_unit_test(running_kernel),
+		cmocka_unit_test(nearest_text), cmocka_unit_test(modules),
+		cmocka_unit_test(no_modules),	cmocka_unit_test(hidden_addresses),
+		cmocka_unit_test(junk),		cmocka_unit_test(running_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,10 @@ static bool in_module(int modules_fd, const char *module, uint64_t symbol, uint6
 	size_t len;
 	bool listed = false, found = false;
 
-	if (modules_fd < 0 || lseek(modules_fd, 0, SEEK_SET) < 0 || lines__open(&r, modules_fd, 1 << 20))
+	/* A kernel without modules has BPF programs and trampolines all the same. */
+	if (modules_fd < 0)
+		return address - symbol < PSEUDO_MODULE_BYTES;
+	if (lseek(modules_fd, 0, SEEK_SET) < 0 || lines__open(&r, modules_fd, 1 << 20))
 		return false;
 	while (!listed && (line = lines__next(&r, &len)))
 		found = module_line_holds(line, module, address, &listed);

@@ -283,28 +283,54 @@ static void add_mark(struct stack *stack, const char *text)
 	stack->frames[stack->count++] = (struct frame){.name = text, .object = "", .kind = FRAME_MARK};
 }
 
-/* How a probe came to look: its own program, the tracepoint that ran it, and the scheduler's way to that
- * tracepoint. */
-static bool is_machinery(const char *name)
+static bool begins_with(const char *name, const char *const *prefixes, size_t count)
 {
-	static const char *const prefixes[] = {"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"};
-
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+	for (size_t i = 0; i < count; i++)
 		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
 			return true;
-	return !strcmp(name, "__schedule") || !strcmp(name, "schedule");
+	return false;
+}
+#define BEGINS_WITH(name, prefixes) begins_with(name, prefixes, sizeof(prefixes) / sizeof(*(prefixes)))
+
+/* Of what bpf_trace_run*() calls, only BPF programs are not of the kernel itself. They may be without a name
+ * (net.core.bpf_jit_harden), and even bear one of a module near by. */
+static bool is_program(const struct frame *f)
+{
+	static const char *const interpreter[] = {"__bpf_prog_run", "___bpf_prog_run"};
+
+	return strcmp(f->object, "[kernel]") || !strcmp(f->name, "[unknown]") ||
+	       BEGINS_WITH(f->name, interpreter);
 }
 
-/* A thread that waits is not "in" the tracepoint that saw it go. A sampled stack has no such frames on top,
- * unless it was really there. */
-static void drop_machinery(struct stack *stack)
+/* How a probe came to look: its own program, and the tracepoint that ran it. The number of these frames; 0:
+ * this is no stack of a hook. A sampled stack has no such frames on top, unless it was really there. */
+static uint16_t hook_frames(const struct stack *stack)
 {
+	static const char *const run[] = {"bpf_trace_run", "__bpf_trace_"};
+	static const char *const tracepoint[] = {"bpf_trace_run", "__bpf_trace_", "__traceiter_"};
 	uint16_t n = 0;
 
-	while (n < stack->kernel_count && is_machinery(stack->frames[n].name))
+	while (n < stack->kernel_count && is_program(&stack->frames[n]))
 		n++;
-	if (!n || !strcmp(stack->frames[0].name, "__schedule") || !strcmp(stack->frames[0].name, "schedule"))
-		return;
+	if (!n || n == stack->kernel_count || !BEGINS_WITH(stack->frames[n].name, run))
+		return 0;
+	while (n < stack->kernel_count && BEGINS_WITH(stack->frames[n].name, tracepoint))
+		n++;
+	return n;
+}
+
+static bool is_scheduler(const struct frame *f)
+{
+	return !strcmp(f->name, "__schedule") || !strcmp(f->name, "schedule");
+}
+
+/* A thread that waits is not "in" the tracepoint that saw it go, nor in the scheduler's way to it. */
+static void drop_machinery(struct stack *stack)
+{
+	uint16_t n = hook_frames(stack);
+
+	while (n && n < stack->kernel_count && is_scheduler(&stack->frames[n]))
+		n++;
 	memmove(stack->frames, stack->frames + n, (stack->count - n) * sizeof(stack->frames[0]));
 	stack->kernel_count -= n;
 	stack->count -= n;
