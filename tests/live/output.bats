@@ -233,3 +233,15 @@ writes_to_pipe() {
 		same "$stderr" "sonde: cannot write standard output: Bad file descriptor"
 	done
 }
+
+@test "output: files that may not be read are a note that names the capability" {
+	local user=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps "+bpf,+perfmon" --ambient-caps "+bpf,+perfmon")
+	command -v setpriv >/dev/null || skip "needs setpriv"
+	[ "$(cat /proc/sys/kernel/perf_event_paranoid)" -lt 3 ] || skip "perf_event_paranoid asks for CAP_SYS_ADMIN"
+	"${user[@]}" "$sonde" version || skip "another user cannot reach the program"
+	start_mixture
+	"${user[@]}" "$sonde" profile -q -F 499 -p "$pid" -d 300ms -f table >"$tmp/few"
+	grep -q '^some files could not be read: CAP_SYS_PTRACE (and CAP_DAC_READ_SEARCH) would allow it' "$tmp/few"
+	"$sonde" profile -q -F 499 -p "$pid" -d 300ms -f table >"$tmp/all"
+	! grep -q 'could not be read' "$tmp/all" || fail "a note although all could be read"
+}
