@@ -129,3 +129,17 @@ has_error() {
 	same "$status" 0
 	same "$(cat "$err")" ""
 }
+
+@test "incomplete: the object named is the one that most walks stopped in, in each interval" {
+	# a program without frame pointers that also stops in libraries: no single stack tells which object leads
+	# shellcheck disable=SC2016 # the program's variables
+	"$sonde" profile -q -F 1999 -i 100ms -o "$out" -- \
+		perl -e '$t = "where the time goes " x 9; for (1 .. 300000) { $n{$_}++ for split / /, $t }'
+	json -n -e '[inputs | select(.type == "stack" or .type == "loss")] | group_by(.interval) | map(
+		([.[] | select(.type == "stack" and .incomplete) | {occurrences, object: ([.frames[] | select(.kind != "mark")] | last
+			| if . == null or .kind == "kernel" or .object == "" then null else .object end)}]
+			| group_by(.object) | map({key: (.[0].object // "none"), value: (map(.occurrences) | add)}) | from_entries) as $walks
+		| (.[] | select(.type == "loss").coverage // empty) as $said
+		| {walks: $walks, ok: ($said.complete == $said.stacks or $walks[$said.worst_object // "none"] == ($walks | [.[]] | max))})
+		| all(.[]; .ok) and any(.[]; .walks | length > 1)' "$out"
+}

@@ -337,6 +337,7 @@ int session__end_interval(struct session *s, bool last)
 		say_summary(s, &interval);
 	buf__free(&d.headline);
 	buf__free(&d.note);
+	table__free(&d.coverage.stopped);
 	s->interval_start_ns = d.to_ns;
 	return err;
 }
