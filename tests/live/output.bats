@@ -245,3 +245,17 @@ writes_to_pipe() {
 	"$sonde" profile -q -F 499 -p "$pid" -d 300ms -f table >"$tmp/all"
 	! grep -q 'could not be read' "$tmp/all" || fail "a note although all could be read"
 }
+
+# The kernel's walk of a thread that sleeps leaves out all of the scheduler's text; the walk at the switch must, too.
+@test "output: a wait that was found open and one that was seen to begin have one stack" {
+	local raw
+	start_workload block 100 --now
+	wait_until 20 sh -c "grep -q '^sleep_thread$' /proc/$pid/task/*/comm"
+	for raw in "" --force-raw; do
+		# shellcheck disable=SC2086 # one word or none
+		"$sonde" offcpu $raw -q -p "$pid" -i 100ms -d 550ms -o "$out"
+		nothing_lost
+		same "$(json -n -c '[inputs | select(.type == "stack" and .who.comm == "sleep_thread" and .labels.reason == "sleep")]
+			| (map(.occurrences) | add > 9), (map([.frames[].name]) | unique | length)' "$out" | paste -sd ' ')" "true 1"
+	done
+}

@@ -10,8 +10,9 @@
 #include "stack/lookup.h"
 
 /*
- * Streams the symbols past the lookups (sorted, at least one). modules_fd: /proc/modules, or -1 if there is
- * none. 0, -EPERM (the kernel hides its addresses: kptr_restrict), -ENOMEM or the -errno of reading.
+ * Streams the symbols past the lookups (sorted, at least one), and marks those in the scheduler's text.
+ * modules_fd: /proc/modules, or -1 if there is none. 0, -EPERM (the kernel hides its addresses:
+ * kptr_restrict), -ENOMEM or the -errno of reading.
  */
 int kallsyms__scan(int fd, int modules_fd, struct lookup *l, size_t count, struct name_taker *names);
 

@@ -151,6 +151,7 @@ static int keep_answers(struct stacks *s, const struct source *source, const str
 		name->text = text_of(s, source, &symbols[i], &keys[i]);
 		name->object = object_of(s, source, &symbols[i]);
 		name->start = symbols[i].start;
+		name->scheduler = symbols[i].scheduler;
 		name->provisional = provisional && !symbols[i].name;
 		if (!name->text || !name->object)
 			return -ENOMEM;
@@ -319,21 +320,32 @@ static uint16_t hook_frames(const struct stack *stack)
 	return n;
 }
 
-static bool is_scheduler(const struct frame *f)
+static bool is_scheduler(struct stacks *s, const struct stack *stack, size_t i)
 {
-	return !strcmp(f->name, "__schedule") || !strcmp(f->name, "schedule");
+	const struct name_key key = key_of(&stack->pending[i]);
+	const struct name *name = table__find(&s->names, &key);
+
+	return (name && name->scheduler) || !strcmp(stack->frames[i].name, "__schedule") ||
+	       !strcmp(stack->frames[i].name, "schedule");
 }
 
-/* A thread that waits is not "in" the tracepoint that saw it go, nor in the scheduler's way to it. */
-static void drop_machinery(struct stack *stack)
+/*
+ * A thread that waits is not "in" the tracepoint that saw it go, nor in the scheduler's way to it. The kernel
+ * leaves all of the scheduler's text out of the stack of a thread that sleeps, which is what the sweep gets:
+ * without it here, too, one place of waiting has one stack, whoever saw it.
+ */
+static void drop_machinery(struct stacks *s, struct stack *stack)
 {
-	uint16_t n = hook_frames(stack);
+	size_t n = hook_frames(stack), kept = 0;
+	bool switched = n && n < stack->kernel_count && is_scheduler(s, stack, n);
 
-	while (n && n < stack->kernel_count && is_scheduler(&stack->frames[n]))
-		n++;
-	memmove(stack->frames, stack->frames + n, (stack->count - n) * sizeof(stack->frames[0]));
-	stack->kernel_count -= n;
-	stack->count -= n;
+	for (size_t i = n; n && i < stack->count; i++)
+		if (i >= stack->kernel_count || !switched || !is_scheduler(s, stack, i))
+			stack->frames[kept++] = stack->frames[i];
+	if (!n)
+		return;
+	stack->kernel_count = (uint16_t)(kept - stack->user_count);
+	stack->count = (uint16_t)kept;
 }
 
 static void finish(struct stacks *s, struct stack *stack)
@@ -343,9 +355,9 @@ static void finish(struct stacks *s, struct stack *stack)
 
 	stack->count = (uint16_t)end.count;
 	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
+	drop_machinery(s, stack);
 	free(stack->pending);
 	stack->pending = NULL;
-	drop_machinery(stack);
 	if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&
 	    !(stack->flags & (STACK_FLAG_KTHREAD | STACK_FLAG_IRQ))) {
 		stack->incomplete = reasons[reason];
