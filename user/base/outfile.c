@@ -100,6 +100,21 @@ fail:
 	return NULL;
 }
 
+int outfile__check(const char *path)
+{
+	struct outfile *f;
+	struct stat st;
+
+	/* A FIFO's reader would take the close for the end. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? -errno : 0;
+	f = outfile__open(path);
+	if (!f)
+		return -errno;
+	outfile__close(f);
+	return 0;
+}
+
 FILE *outfile__stream(struct outfile *f)
 {
 	return f->stream;
