@@ -139,16 +139,16 @@ struct pids {
 #define PID_LEVELS 33 /* MAX_PID_NS_LEVEL (include/linux/pid_namespace.h) + 1 */
 
 /* The number of a struct pid in sonde's namespace; 0: it has none. */
-__noinline int pid__number(u64 pid)
+static __noinline u32 pid__number(struct pid *pid)
 {
-	u64 numbers = pid + bpf_core_field_offset(struct pid, numbers);
+	void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
 	u32 last = 0, inode = 0;
 	struct upid number;
 
-	bpf_probe_read_kernel(&last, sizeof(last), (void *)(pid + bpf_core_field_offset(struct pid, level)));
+	bpf_probe_read_kernel(&last, sizeof(last), (void *)pid + bpf_core_field_offset(struct pid, level));
 	for (u32 level = 0; level < PID_LEVELS; level++) {
-		if (level > last || bpf_probe_read_kernel(&number, sizeof(number),
-							  (void *)(numbers + level * sizeof(number))))
+		if (level > last ||
+		    bpf_probe_read_kernel(&number, sizeof(number), numbers + level * sizeof(number)))
 			break;
 		bpf_probe_read_kernel(&inode, sizeof(inode),
 				      (void *)number.ns +
@@ -165,8 +165,8 @@ inline_always struct pids pids__of(struct task_struct *task)
 	struct pids p = {.tgid = READ(task, tgid), .tid = READ(task, pid)};
 
 	if (pid_namespace) {
-		p.tgid = pid__number((u64)READ(cast, group_leader, thread_pid));
-		p.tid = pid__number((u64)READ(cast, thread_pid));
+		p.tgid = pid__number(READ(cast, group_leader, thread_pid));
+		p.tid = pid__number(READ(cast, thread_pid));
 	}
 	return p;
 }

@@ -27,7 +27,7 @@ struct {
 
 inline_always u32 mark__get(struct task_struct *task)
 {
-	u32 pid = READ(task, pid);
+	u32 pid = pids__of(task).tid;
 	struct mark *m = bpf_map_lookup_elem(&marks, &pid);
 
 	/* User space knows starts in clock ticks (10 ms) only. */
@@ -39,7 +39,7 @@ inline_always u32 mark__get(struct task_struct *task)
 inline_always void mark__set(struct task_struct *task, u32 value)
 {
 	struct mark m = {.start_boot_ns = READ(task, start_boottime), .value = value};
-	u32 pid = READ(task, pid);
+	u32 pid = pids__of(task).tid;
 
 	bpf_map_update_elem(&marks, &pid, &m, BPF_ANY);
 }

@@ -114,7 +114,7 @@ static int has_type_information(void)
 
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCU /* include/linux/proc_ns.h */
 
-static uint64_t find_pid_namespace(void)
+uint64_t loader__pid_namespace(void)
 {
 	struct stat st;
 
@@ -132,7 +132,7 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 	libbpf_set_print(options->verbose ? print_all : print_nothing);
 	if (getrandom(&l->salt, sizeof(l->salt), GRND_NONBLOCK) != sizeof(l->salt))
 		l->salt = (uintptr_t)l ^ (uint64_t)getpid() << 32;
-	l->pid_namespace = find_pid_namespace();
+	l->pid_namespace = loader__pid_namespace();
 	/* Where threads have no pidfds they can be marked by number only, as the raw variant does. */
 	if (target->filter.conditions & TARGET_THREADS)
 		l->options.force_raw |= !has_thread_pidfds();

@@ -64,6 +64,9 @@ int loader__pidfd(pid_t pid, bool thread);
 /* Marks a process (or thread) of sonde's PID namespace: MARK_ of abi.h. 0, -ESRCH or -errno. */
 int loader__mark(struct loader *l, pid_t pid, uint32_t value);
 
+/* The inode of sonde's PID namespace; 0: it is the initial one. */
+uint64_t loader__pid_namespace(void);
+
 /* Run-time statistics of BPF programs, for the whole machine: on while the descriptor is open. -errno if
  * refused. */
 int loader__statistics(void);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "probe/cgroup.h"
+#include "probe/loader.h"
 
 static int target__add(struct target *t, pid_t pid)
 {
@@ -229,7 +230,9 @@ int target__resolve(struct target *t, const struct options *o, pid_t child, stru
 	if (target__has(t, t->never))
 		t->never = 0;
 	if (!code && !subject->len && !child)
-		buf__printf(subject, "machine, %ld CPUs", sysconf(_SC_NPROCESSORS_ONLN));
+		buf__printf(subject, "%s, %ld CPUs",
+			    loader__pid_namespace() ? "this PID namespace" : "machine",
+			    sysconf(_SC_NPROCESSORS_ONLN));
 	return code;
 }
 
