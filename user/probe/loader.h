@@ -81,7 +81,8 @@ struct unit {
 	struct control *control; /* .bss, shared with the kernel */
 	size_t control_size;
 	int cells[2], cells_outer, cells_active;
-	char why_not[256]; /* why better alternatives were not taken */
+	bool shares_maps, shares_marks; /* that were made with an object before this one */
+	char why_not[256];		/* why better alternatives were not taken */
 };
 
 /*
@@ -110,7 +111,8 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count);
 void unit__losses(const struct unit *u, struct loss *sum); /* adds */
 /* Run time and runs of all programs so far, as far as statistics were on. */
 void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs);
-/* Bytes of kernel memory that the maps take at most. */
+/* Bytes of kernel memory that the maps take at most; those that an object before this one made are left out.
+ */
 uint64_t unit__map_bytes(const struct unit *u);
 void unit__describe(const struct unit *u, struct buf *out); /* its programs and maps, a line each */
 void unit__detach(struct unit *u);			    /* the maps stay */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Words about a run: the progress line, and --dry-run. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,9 +66,9 @@ int session__describe(struct session *s)
 			buf__puts(&out, "  event    one perf event per online CPU\n");
 		bytes += unit__map_bytes(u);
 	}
-	buf__puts(&out, "maps: at most ");
-	units__bytes(&out, bytes);
-	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON");
+	/* a promise is rounded up */
+	buf__printf(&out, "maps: at most %.1fMiB of kernel memory\n", ceil(bytes * 10.0 / (1 << 20)) / 10);
+	buf__puts(&out, "privileges: CAP_BPF and CAP_PERFMON");
 	if (samples)
 		buf__puts(&out, "; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
 	buf__puts(&out,
