@@ -201,6 +201,18 @@ static int target__check(const struct options *o, pid_t child)
 		msg__error("-p and -t exclude each other");
 		return EXIT_USAGE;
 	}
+	if (o->follow && !child && !o->pids.count && !o->tids.count) {
+		msg__error("--follow wants -p, -t or `-- COMMAND`: whose descendants?");
+		return EXIT_USAGE;
+	}
+	if (o->pass_status && !child) {
+		msg__error("--pass-status wants `-- COMMAND`: whose status?");
+		return EXIT_USAGE;
+	}
+	if (o->user_only && o->kernel_only) {
+		msg__error("-U and -K exclude each other: without them both kinds of frames are shown");
+		return EXIT_USAGE;
+	}
 	return 0;
 }
 
