@@ -21,7 +21,7 @@ struct mark {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, u32); /* PID in the initial namespace */
+	__type(key, u32); /* number in sonde's PID namespace */
 	__type(value, struct mark);
 } marks SEC(".maps");
 

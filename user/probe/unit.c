@@ -277,6 +277,7 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
 	if (bpf_map_update_elem(u->cells_outer, &slot, &next, BPF_ANY))
 		return -errno;
 	u->cells_active = !u->cells_active;
+	loader__drain(u->loader); /* whatever was counted until then has its stack's record in the ring */
 	return cells__take(full, u->loader->cpus, rows, count);
 }
 
