@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/msg.h"
-#include "base/outfile.h"
 #include "base/text.h"
 #include "command/command.h"
 #include "command/picture.h"
@@ -51,21 +50,6 @@ static enum picture_format output_format(const struct options *o, const char *pa
 	return PICTURE_UNKNOWN;
 }
 
-/* As for the commands that measure, a place that cannot be written is wrong usage, and said before anything
- * is done. */
-static int check_output(const char *path)
-{
-	struct buf shown = {0};
-	int err = outfile__check(path);
-
-	if (!err)
-		return EXIT_DONE;
-	text__puts(&shown, path, TEXT_TERMINAL);
-	msg__error("%s: %s", buf__text(&shown), strerror(-err));
-	buf__free(&shown);
-	return EXIT_USAGE;
-}
-
 static int run(void *options, const struct cli_rest *rest)
 {
 	const struct options *o = options;
@@ -77,7 +61,7 @@ static int run(void *options, const struct cli_rest *rest)
 	format = output_format(o, rest->argv[1]);
 	if (format == PICTURE_UNKNOWN || picture_options__style(&o->picture, &style))
 		return EXIT_USAGE;
-	code = check_output(rest->argv[1]);
+	code = picture__check_output(rest->argv[1]);
 	if (code)
 		return code;
 	flamegraph__init(&g);
