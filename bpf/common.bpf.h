@@ -128,28 +128,45 @@ inline_always struct task_struct *task__cast(struct task_struct *task)
 	return casts ? bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct)) : task;
 }
 
-/* sonde's PID namespace, if it is not the initial one: then records carry that namespace's numbers, 0 for who
- * is not in it. */
-const volatile struct {
-	u64 device, inode;
-} pid_namespace;
-
-struct bpf_pidns_info { /* include/uapi/linux/bpf.h */
-	u32 pid, tgid;
-};
+/* The inode of sonde's PID namespace, if it is not the initial one: then records carry that namespace's
+ * numbers, and who has none in it is no target. */
+const volatile u64 pid_namespace;
 
 struct pids {
 	u32 tgid, tid;
 };
 
-inline_always struct pids pids__of_current(struct task_struct *task)
-{
-	struct pids p = {.tgid = READ(task, tgid), .tid = READ(task, pid)};
-	struct bpf_pidns_info ns = {};
+#define PID_LEVELS 33 /* MAX_PID_NS_LEVEL (include/linux/pid_namespace.h) + 1 */
 
-	if (pid_namespace.inode) {
-		bpf_get_ns_current_pid_tgid(pid_namespace.device, pid_namespace.inode, &ns, sizeof(ns));
-		p = (struct pids){.tgid = ns.tgid, .tid = ns.pid};
+/* The number of a struct pid in sonde's namespace; 0: it has none. */
+static __noinline u32 pid__number(struct pid *pid)
+{
+	void *numbers = (void *)pid + bpf_core_field_offset(struct pid, numbers);
+	u32 last = 0, inode = 0;
+	struct upid number;
+
+	bpf_probe_read_kernel(&last, sizeof(last), (void *)pid + bpf_core_field_offset(struct pid, level));
+	for (u32 level = 0; level < PID_LEVELS; level++) {
+		if (level > last ||
+		    bpf_probe_read_kernel(&number, sizeof(number), numbers + level * sizeof(number)))
+			break;
+		bpf_probe_read_kernel(&inode, sizeof(inode),
+				      (void *)number.ns +
+					      bpf_core_field_offset(struct pid_namespace, ns.inum));
+		if (inode == pid_namespace)
+			return number.nr;
+	}
+	return 0;
+}
+
+inline_always struct pids pids__of(struct task_struct *task)
+{
+	struct task_struct *cast = task__cast(task);
+	struct pids p = {.tgid = READ(task, tgid), .tid = READ(task, pid)};
+
+	if (pid_namespace) {
+		p.tgid = pid__number(READ(cast, group_leader, thread_pid));
+		p.tid = pid__number(READ(cast, thread_pid));
 	}
 	return p;
 }

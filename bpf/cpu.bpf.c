@@ -13,7 +13,10 @@ int on_tick(void *ctx)
 	struct task_struct *task;
 	bool published;
 
-	if (!l || !control__running(bpf_ktime_get_ns()))
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!control__running(bpf_ktime_get_ns()))
 		return 0;
 	task = task__current();
 	loss__count(l, CPU, HITS);

@@ -53,7 +53,7 @@ struct {
 
 inline_always void history__add(struct task_struct *prev, u64 now)
 {
-	u32 key = 0, tgid = pids__of_current(prev).tgid;
+	u32 key = 0, tgid = pids__of(prev).tgid;
 	struct history *h = bpf_map_lookup_elem(&histories, &key);
 	struct run *run;
 
@@ -129,7 +129,7 @@ inline_always void runq_hist__max(struct runq_hist *h, u64 wait, u64 now)
 	u64 cut = *(volatile u64 *)&control.cut;
 
 	if (h->max_cut != cut && now >= cut) {
-		h->max_before = h->max;
+		h->max_before = h->max_cut == *(volatile u64 *)&control.previous_cut ? h->max : 0;
 		h->max_cut = cut;
 		h->max = 0;
 	}
@@ -240,10 +240,23 @@ inline_always bool state__is_block(u32 state)
 	return state >= STATE_FIRST_BLOCKED;
 }
 
+/* A thread that is switched out ran before; if its account says that it waits for a CPU, the kernel did not
+ * report when that wait ended. How long it waited and how long it ran is not known. */
+inline_always bool switch__in_was_missed(struct thread *t)
+{
+	u64 open = t->now.open;
+
+	if (open__state(open) != STATE_RUNNABLE && open__state(open) != STATE_THROTTLED)
+		return false;
+	t->now.open = open__make(open__since(open), STATE_UNKNOWN);
+	return true;
+}
+
 inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev, u32 prev_state, u64 now,
 			       struct loss *l)
 {
 	struct thread *t = thread__get(prev);
+	bool missed;
 	u32 state;
 	u64 open;
 
@@ -252,7 +265,11 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		loss__count(l, WALL_PREV, FILTERED);
 		return;
 	}
-	loss__count(l, WALL_PREV, AGGREGATED);
+	missed = switch__in_was_missed(t);
+	if (missed)
+		loss__count(l, WALL_PREV, MISSED);
+	else
+		loss__count(l, WALL_PREV, AGGREGATED);
 	if (preempt || !prev_state)
 		state = state__of_runnable(prev);
 	else if (prev_state & TASK_DEAD)
@@ -261,7 +278,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		state = forget(&l->scratch, state__of_block(prev, prev_state, USER_CURRENT));
 	open = t->now.open;
 	thread__enter(t, state, now, STATE_RUNNING);
-	if (state__is_block(open__state(open)) &&
+	if (!missed && state__is_block(open__state(open)) &&
 	    config.offcpu) /* neither its wakeup nor its switch in was reported */
 		offcpu__ended(t, open__state(open), open__since(open), now, l);
 	if (!preempt && (prev_state & TASK_DEAD)) {
@@ -306,7 +323,10 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	struct loss *l = loss__here();
 	u32 prev_state;
 
-	if (!l || !control__running(now))
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!control__running(now))
 		return 0;
 	prev_state = config.switch_state ? (u32)ctx[3] : task__state(prev);
 	if (READ(prev, pid))
@@ -340,7 +360,10 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	u64 now, open;
 	u32 state;
 
-	if (!l || !control.cut)
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!control.cut)
 		return 0;
 	loss__count(l, WALL_WAKE, HITS);
 	t = thread__get(task);
@@ -377,7 +400,10 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	struct loss *l = loss__here();
 	bool published;
 
-	if (!l || !t || !control.cut)
+	if (!l)
+		return 0;
+	l->runs++;
+	if (!t || !control.cut)
 		return 0;
 	if (state__is_block(open__state(t->now.open)) ? !t->now.stack : !task__state(task))
 		return 0; /* not sampled; or not about to block */

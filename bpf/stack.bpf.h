@@ -192,10 +192,9 @@ inline_always bool stack__publish(struct stack_place *p, struct task_struct *tas
 		loss__count(l, STACK, POSTPONED);
 		return false;
 	}
-	if (bpf_map_update_elem(&known_stacks, &r->hash, &check, BPF_ANY))
-		loss__count(l, STACK, MAP_FULL); /* the record is out; it will be sent again */
-	else
-		loss__count(l, STACK, EMITTED);
+	/* No room to remember it: it will be sent again. */
+	bpf_map_update_elem(&known_stacks, &r->hash, &check, BPF_ANY);
+	loss__count(l, STACK, EMITTED);
 	return true;
 }
 
@@ -244,7 +243,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 		return 0;
 	r = &p->scratch.record;
 	r->end = STACK_COMPLETE;
-	if (stack_kernel) {
+	if (stack_kernel || may_be_irq) {
 		bytes = bpf_get_stack(ctx, r->frames, FRAMES_BYTES, 0);
 		if (bytes > 0 && bytes <= (long)FRAMES_BYTES)
 			count = bytes / sizeof(u64);
@@ -254,7 +253,9 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 		flags = own < count ? STACK_FLAG_IRQ : 0;
 		count = own;
 	}
-	stack__owner(p, task, pids__of_current(task), flags);
+	if (!stack_kernel)
+		count = 0;
+	stack__owner(p, task, pids__of(task), flags);
 	opaque(count);
 	count &= 127;
 	r->kernel_frames = count;

@@ -15,33 +15,6 @@
 #include "thread.bpf.h"
 #include "wait.bpf.h"
 
-inline_always u32 pid__number(struct pid *pid, struct pid *own, u32 level)
-{
-	struct upid number = {}, mine = {};
-	u64 at = bpf_core_field_offset(pid->numbers) + level * sizeof(number);
-
-	bpf_probe_read_kernel(&number, sizeof(number), (void *)pid + at);
-	bpf_probe_read_kernel(&mine, sizeof(mine), (void *)own + at);
-	return number.ns == mine.ns ? number.nr : 0;
-}
-
-/* Another task's numbers in sonde's namespace: sonde itself reads the iterator, so the current task knows its
- * level. */
-inline_always struct pids pids__of_other(struct task_struct *task)
-{
-	struct pids p = {.tgid = READ(task, tgid), .tid = READ(task, pid)};
-	struct task_struct *reader = task__current();
-	struct pid *own = READ(reader, thread_pid);
-	u32 level;
-
-	if (pid_namespace.inode) {
-		level = READ(own, level) & 31;
-		p.tgid = pid__number(READ(task, group_leader, thread_pid), own, level);
-		p.tid = pid__number(READ(task, thread_pid), own, level);
-	}
-	return p;
-}
-
 struct frame_record {
 	u64 next, return_address;
 };
@@ -95,7 +68,7 @@ inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, st
 	if (!p)
 		return 0;
 	r = &p->scratch.record;
-	stack__owner(p, task, pids__of_other(task), 0);
+	stack__owner(p, task, pids__of(task), 0);
 	r->kernel_frames = r->user_frames = 0;
 	r->end = STACK_COMPLETE;
 	if (stack_kernel) {
@@ -192,6 +165,7 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 
 	if (!task || !l)
 		return 0;
+	l->runs++;
 	wanted = sweep__wants(task, may_sleep);
 	t = thread__get(task);
 	if (!t && wanted && !READ(task, exit_state)) { /* a zombie has nothing to tell any more */
@@ -206,7 +180,7 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 	}
 	if (!t || t->dead)
 		return 0;
-	r = thread__describe(t, task, pids__of_other(task), 1);
+	r = thread__describe(t, task, pids__of(task), 1);
 	if (!r)
 		return 0;
 	if (!sweep__read(t, r)) {

@@ -21,13 +21,13 @@ struct mark {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, u32); /* PID in the initial namespace */
+	__type(key, u32); /* number in sonde's PID namespace */
 	__type(value, struct mark);
 } marks SEC(".maps");
 
 inline_always u32 mark__get(struct task_struct *task)
 {
-	u32 pid = READ(task, pid);
+	u32 pid = pids__of(task).tid;
 	struct mark *m = bpf_map_lookup_elem(&marks, &pid);
 
 	/* User space knows starts in clock ticks (10 ms) only. */
@@ -39,7 +39,7 @@ inline_always u32 mark__get(struct task_struct *task)
 inline_always void mark__set(struct task_struct *task, u32 value)
 {
 	struct mark m = {.start_boot_ns = READ(task, start_boottime), .value = value};
-	u32 pid = READ(task, pid);
+	u32 pid = pids__of(task).tid;
 
 	bpf_map_update_elem(&marks, &pid, &m, BPF_ANY);
 }
@@ -92,6 +92,8 @@ inline_always bool target__wants(struct task_struct *task)
 	u32 conditions = target.conditions, mark;
 
 	mark = mark__get(conditions & TARGET_THREADS ? task : leader);
+	if (pid_namespace && !pids__of(task).tgid)
+		return false;
 	if (mark == MARK_NEVER || ((conditions & TARGET_MARKED) && mark != MARK_WANTED))
 		return false;
 	if ((conditions & TARGET_UID) && READ(task, cred, uid.val) != target.uid)

@@ -21,8 +21,9 @@ struct thread {
 	u32 dead;
 	u64 cut; /* the instant of `at_cut` */
 	u64 watched_ns;
-	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
-	u64 known_stack; /* last stack whose record user space has */
+	u64 utime_ns, stime_ns; /* when it was first watched */
+	u64 waker;		/* hash of the waker's stack, from sched_waking to sched_wakeup */
+	u64 known_stack;	/* last stack whose record user space has */
 	u64 start_ns; /* with `key` its identity for user space; in the task itself an exec by a thread that
 			 is not */
 	u32 key;      /* the leader would change both */
@@ -162,6 +163,8 @@ inline_always void thread__begin(struct thread *t, struct task_struct *task, u64
 	t->cut = since >= cut ? cut : 0;
 	t->key = READ(task, pid);
 	t->start_ns = READ(task, start_time);
+	t->utime_ns = READ(task, utime);
+	t->stime_ns = READ(task, stime);
 }
 
 /* Starts to watch a thread that is `state` since `since`. */
@@ -209,6 +212,8 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 	r->cgroup = task__cgroup(task);
 	r->utime_ns = READ(task, utime);
 	r->stime_ns = READ(task, stime);
+	r->utime_before_ns = t->utime_ns;
+	r->stime_before_ns = t->stime_ns;
 	task__comm(r->comm, task);
 	task__comm(r->leader_comm, leader);
 	return r;
@@ -216,7 +221,7 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 
 inline_always void thread__last_words(struct thread *t, struct task_struct *task, u64 now, struct loss *l)
 {
-	struct thread_record *r = thread__describe(t, task, pids__of_current(task), 0);
+	struct thread_record *r = thread__describe(t, task, pids__of(task), 0);
 
 	loss__count(l, EXIT, HITS);
 	if (!r)

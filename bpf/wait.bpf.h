@@ -245,6 +245,7 @@ struct registers {
 	u64 ip, sp, fp;
 	s64 syscall;
 	u64 arg1, arg2;
+	bool compat;
 };
 
 /* Where they lie: the helper takes trusted pointers only, so the raw variant asks for the current task by
@@ -274,6 +275,7 @@ inline_always bool registers__of(struct task_struct *task, struct registers *r, 
 	r->syscall = (s64)READ(regs, REGS_SYSCALL);
 	r->arg1 = READ(regs, REGS_ARG1);
 	r->arg2 = READ(regs, REGS_ARG2);
+	r->compat = REGS_COMPAT(regs);
 	return true;
 }
 
@@ -283,7 +285,7 @@ inline_always u32 state__of_syscall(struct task_struct *task, struct registers *
 	struct descriptors d;
 
 	opaque(number);
-	if (number >= WAIT_CLASSES)
+	if (number >= WAIT_CLASSES || r->compat)
 		return STATE_OTHER;
 	switch (config.wait_class[number]) {
 	case WAIT_SLEEP:

@@ -9,7 +9,7 @@
 
 struct pt_regs {
 	u64 regs[31];
-	u64 sp, pc, orig_x0;
+	u64 sp, pc, pstate, orig_x0;
 	s32 syscallno;
 };
 
@@ -23,6 +23,8 @@ struct pt_regs {
 #define REGS_ARG2    regs[1]
 /* Entry by exception: syscallno is NO_SYSCALL (arch/arm64/include/asm/ptrace.h). */
 #define REGS_IN_EXCEPTION(syscall_number) ((int)(syscall_number) == -1)
-#define KERNEL_STACK_BYTES		  16384
+/* 32-bit code, with system call numbers of its own: PSR_MODE32_BIT. */
+#define REGS_COMPAT(regs)  ((READ(regs, pstate) & 0x10) != 0)
+#define KERNEL_STACK_BYTES 16384
 
 #endif

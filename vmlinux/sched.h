@@ -27,6 +27,14 @@ struct sched_entity {
 	struct cfs_rq *cfs_rq;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
 struct upid {
 	int nr;
 	struct pid_namespace *ns;

@@ -8,7 +8,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct pt_regs {
-	unsigned long bp, si, di, orig_ax, ip, sp;
+	unsigned long bp, si, di, orig_ax, ip, cs, sp; /* cs: 16 bits since 65c9cc9e2c14 (6.9) */
 };
 
 #pragma clang attribute pop
@@ -21,6 +21,8 @@ struct pt_regs {
 #define REGS_ARG2    si
 /* Entry by exception: error_entry stores -1 over the error code (arch/x86/entry/entry_64.S). */
 #define REGS_IN_EXCEPTION(syscall_number) ((long)(syscall_number) == -1)
-#define KERNEL_STACK_BYTES		  16384
+/* 32-bit code, with system call numbers of its own: __USER32_CS. */
+#define REGS_COMPAT(regs)  ((READ(regs, cs) & 0xffff) == 0x23)
+#define KERNEL_STACK_BYTES 16384
 
 #endif

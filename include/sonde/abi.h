@@ -152,8 +152,9 @@ struct thread_record {
 	__u64 start_ns;	     /* CLOCK_MONOTONIC, of the thread: (key, start_ns) is its identity */
 	__u64 start_boot_ns; /* of the process */
 	__u64 cgroup;
-	__u64 utime_ns, stime_ns;
-	__u64 cut; /* the instant of `at_cut`; 0: none since it was watched */
+	__u64 utime_ns, stime_ns;		/* the kernel's split of its CPU time, since its birth */
+	__u64 utime_before_ns, stime_before_ns; /* of which before it was watched */
+	__u64 cut;				/* the instant of `at_cut`; 0: none since it was watched */
 	char comm[COMM_LEN], leader_comm[COMM_LEN];
 	struct account at_cut, now;
 };
@@ -207,6 +208,7 @@ enum loss_outcome {
 
 struct loss {
 	__u64 count[PART_COUNT][OUTCOME_COUNT];
+	__u64 runs;    /* of all programs of the object */
 	__u64 scratch; /* bpf/common.bpf.h: forget() */
 };
 

@@ -27,6 +27,11 @@ agrees() {
 	[[ $output == *"$feature"*"$([ $expected = 0 ] && echo ok || echo no)"* ]]
 }
 
+# all_features FILE: the report has them; a loop over none would pass in silence
+all_features() {
+	[ "$(jq '.features | length' "$1")" -gt 20 ]
+}
+
 # bpftrace attaches it and sees it run, in the sleep of its own shell command
 bpftrace_sees() {
 	timeout 60 bpftrace -c '/bin/sleep 0.01' -e "$1:hrtimer_nanosleep { @seen = 1 }" | grep -q '@seen: 1'
@@ -70,6 +75,7 @@ perf_counts() {
 @test "check: named features alone are reported, and one impossible one is exit 3" {
 	need_root
 	"$SONDE" check --json >"$tmp/all"
+	all_features "$tmp/all"
 	while read -r name ok; do
 		run "-$([ "$ok" = true ] && echo 0 || echo 3)" "$SONDE" check "$name" btf --json
 		same "$(jq -c '[.features[].name]' <<<"$output")" "$([ "$name" = btf ] && echo '["btf"]' || echo "[\"btf\",\"$name\"]")"
@@ -79,6 +85,7 @@ perf_counts() {
 @test "check: what is missing says why, and what is lost" {
 	need_root
 	"$SONDE" check --json >"$tmp/all"
+	all_features "$tmp/all"
 	jq -e 'all(.features[] | select(.ok | not); (.reason | length > 0) and (.lost | length > 0))' "$tmp/all"
 	jq -e 'all(.features[] | select(.ok and .kind == "feature"); .instead == null and .lost == null)' "$tmp/all"
 }
@@ -86,6 +93,7 @@ perf_counts() {
 @test "check: JSON has the documented keys, and no others" {
 	start /bin/sleep 60
 	"$SONDE" check --json -p "$pid" >"$tmp/report" || [ $? = 3 ]
+	all_features "$tmp/report"
 	"$python" -m json.tool "$tmp/report" >/dev/null
 	jq -r '[paths | map(if type == "number" then "[]" else . end) | join(".")] | unique[]' "$tmp/report" |
 		grep -v '\[\]$' | sort -u >"$tmp/keys"
@@ -99,7 +107,9 @@ perf_counts() {
 }
 
 @test "check: every feature is documented" {
-	for name in $("$SONDE" check --json | jq -r '.features[] | select(.kind == "feature").name'); do
+	"$SONDE" check --json >"$tmp/all" || [ $? = 3 ]
+	all_features "$tmp/all"
+	for name in $(jq -r '.features[] | select(.kind == "feature").name' "$tmp/all"); do
 		grep -q "^| \`$name\` " "$BATS_TEST_DIRNAME/../../docs/check.md" || fail "$name is not in docs/check.md"
 	done
 }
@@ -223,6 +233,68 @@ file_of() {
 	rm "$tmp/sleeper"
 	run -0 "$SONDE" check btf -p "$pid"
 	[[ $output =~ sleeper.*"was replaced on disk: restart it" ]]
+}
+
+@test "check -p: what was never on disk was not replaced, nor what is merely called so" {
+	command -v cc >/dev/null || skip "needs a C compiler"
+	cc -x c -o "$tmp/launch" - <<-'C'
+		#define _GNU_SOURCE
+		#include <fcntl.h>
+		#include <sys/mman.h>
+		#include <unistd.h>
+		int main(int argc, char **argv, char **env)
+		{
+			char bytes[65536], *words[] = {"sleep", "60", 0};
+			int from = open("/bin/sleep", O_RDONLY), to = memfd_create("inmemory", MFD_CLOEXEC), n;
+			(void)argc, (void)argv;
+			while ((n = read(from, bytes, sizeof(bytes))) > 0 && write(to, bytes, n) == n)
+				;
+			return fexecve(to, words, env);
+		}
+	C
+	cp /bin/sleep "$tmp/sleeper (deleted)"
+	start "$tmp/sleeper (deleted)" 60
+	run -0 "$SONDE" check btf -p "$pid"
+	[[ $output == *sleeper* && $output != *"replaced on disk"* ]]
+	start "$tmp/launch"
+	wait_until 10 grep -q memfd:inmemory "/proc/$pid/maps"
+	run -0 "$SONDE" check btf -p "$pid"
+	[[ $output == *memfd:inmemory* && $output != *"replaced on disk"* ]]
+}
+
+@test "check -p: a process whose first thread has ended is read by another" {
+	command -v cc >/dev/null || skip "needs a C compiler"
+	cc -x c -pthread -o "$tmp/headless" - <<-'C'
+		#include <pthread.h>
+		#include <unistd.h>
+		static void *live(void *none) { sleep(60); return none; }
+		int main(void) { pthread_t t; pthread_create(&t, 0, live, 0); pthread_exit(0); }
+	C
+	start "$tmp/headless"
+	wait_until 10 grep -q '^State:.*Z' "/proc/$pid/status"
+	run -0 "$SONDE" check btf -p "$pid"
+	[[ $output =~ headless.*symtab ]]
+}
+
+@test "check -p: a file that may not be read is not judged" {
+	need_root
+	chmod o+x "$tmp"
+	install -m 711 /bin/sleep "$tmp/secret"
+	start "$tmp/secret" 60
+	wait_until 10 grep -q secret "/proc/$pid/maps"
+	run -0 with_capabilities +sys_ptrace "$SONDE" check btf -p "$pid"
+	[[ $output =~ secret\ +unknown\ +unknown\ +"may not be read: needs CAP_DAC_READ_SEARCH" ]]
+	[[ $output == *"unknown of 1 that may not be read"* ]]
+}
+
+@test "check -p: Go's files keep frame pointers" {
+	type -P go >/dev/null || skip "needs go"
+	printf 'package main\nimport "time"\nfunc main() { time.Sleep(time.Minute) }\n' >"$tmp/idle.go"
+	GOCACHE=$tmp/cache command go build -o "$tmp/idle" "$tmp/idle.go"
+	start "$tmp/idle"
+	wait_until 10 grep -q idle "/proc/$pid/maps"
+	"$SONDE" check btf -p "$pid" --json >"$tmp/report"
+	same "$(file_of "$tmp/report" idle)" '[true,false,"symtab",null]'
 }
 
 @test "check -p: advice for node, and none where it was followed" {

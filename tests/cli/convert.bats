@@ -92,8 +92,8 @@ setup() {
 }
 
 @test "an output that cannot be written leaves nothing, and the old file as it was" {
-	fails 1 "sonde: nowhere/out.svg: No such file or directory" convert cpu.folded nowhere/out.svg
-	fails 1 "sonde: .: Is a directory" convert -f svg cpu.folded .
+	fails 2 "sonde: nowhere/out.svg: No such file or directory" convert cpu.folded nowhere/out.svg
+	fails 2 "sonde: .: Is a directory" convert -f svg cpu.folded .
 	fails 1 "sonde: /dev/full: No space left on device" convert -f svg cpu.folded /dev/full
 	run -1 --separate-stderr bash -c "\"$SONDE\" convert -f svg cpu.folded - > /dev/full"
 	same "$stderr" "sonde: standard output: No space left on device"

@@ -150,7 +150,7 @@ colour() {
 }
 
 @test "an output that cannot be written" {
-	fails 1 "sonde: nowhere/x.svg: No such file or directory" diff before.folded after.folded -o nowhere/x.svg
+	fails 2 "sonde: nowhere/x.svg: No such file or directory" diff before.folded after.folded -o nowhere/x.svg
 	run -1 --separate-stderr bash -c "\"$SONDE\" diff before.folded after.folded > /dev/full"
 	same "$stderr" "sonde: standard output: No space left on device"
 	run -1 --separate-stderr bash -c "\"$SONDE\" diff before.folded after.folded -f svg > /dev/full"

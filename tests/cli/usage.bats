@@ -60,4 +60,12 @@ load common
 @test "hostile words stay one harmless line" {
 	refuses $'sonde profile: unknown option --\\x1b[2J\\x0a; `sonde profile --help` lists them' profile $'--\e[2J\n'
 	refuses $'sonde profile: -d \\x9b1m\\x0a: not a time: a number and ns, us, ms, s, m, h or d' profile -d $'\x9b1m\n'
+	refuses $'sonde: --comm \\x1b[31m[: `[` without `]`' profile --comm $'\e[31m[' -d 1ms -o x.json
+	refuses $'sonde: --pod \\x1b[31m: NAMESPACE/NAME is expected' profile --pod $'\e[31m' -d 1ms -o x.json
+}
+
+@test "options that would be ignored are refused" {
+	refuses "sonde: -U and -K exclude each other: without them both kinds of frames are shown" profile -U -K -d 1ms -o x.json
+	refuses "sonde: --pass-status wants \`-- COMMAND\`: whose status?" wall --pass-status -p $$ -d 1ms -o x.json
+	refuses "sonde: --follow wants -p, -t or \`-- COMMAND\`: whose descendants?" wall --follow -G / -d 1ms -o x.json
 }

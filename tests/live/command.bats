@@ -129,3 +129,38 @@ has_error() {
 	same "$status" 0
 	same "$(cat "$err")" ""
 }
+
+# map_memory PID: bytes of the maps of its descriptors, each once, in the kernel's words
+map_memory() {
+	grep -hs '^memlock\|^map_id' /proc/"$1"/fdinfo/* |
+		awk '$1 == "memlock:" { held = $2 } $1 == "map_id:" { bytes[$2] = held } END { for (id in bytes) sum += bytes[id]; printf "%.0f\n", sum }'
+}
+
+@test "memory: what --dry-run promises for the maps is what the kernel says, or up to 10 per cent more" {
+	local row args promise held
+	[ "$(printf '%s\n' 6.4 "$(uname -r)" | sort -V | head -n 1)" = 6.4 ] || skip "the kernel does not say what maps take (before 6.4)"
+	for row in profile offcpu 'runq --by pid' wall 'wall -f svg' 'wall --force-raw'; do
+		read -ra args <<<"$row"
+		promise=$("$sonde" "${args[@]}" --dry-run -a -o "$tmp/x.json" | sed -n 's/^maps: at most \([0-9.]*\)MiB of kernel memory$/\1/p')
+		promise=$(awk -v mib="$promise" 'BEGIN { printf "%.0f\n", mib * 1048576 }')
+		attach "${args[@]}" -q -a -o "$tmp/x.json"
+		held=$(map_memory "$probe")
+		stop
+		echo "$row: promise $promise, held $held" >&2
+		between "$held" $((promise * 9 / 10)) "$promise"
+	done
+}
+
+@test "incomplete: the object named is the one that most walks stopped in, in each interval" {
+	# a program without frame pointers that also stops in libraries: no single stack tells which object leads
+	# shellcheck disable=SC2016 # the program's variables
+	"$sonde" profile -q -F 1999 -i 100ms -o "$out" -- \
+		perl -e '$t = "where the time goes " x 9; for (1 .. 300000) { $n{$_}++ for split / /, $t }'
+	json -n -e '[inputs | select(.type == "stack" or .type == "loss")] | group_by(.interval) | map(
+		([.[] | select(.type == "stack" and .incomplete) | {occurrences, object: ([.frames[] | select(.kind != "mark")] | last
+			| if . == null or .kind == "kernel" or .object == "" then null else .object end)}]
+			| group_by(.object) | map({key: (.[0].object // "none"), value: (map(.occurrences) | add)}) | from_entries) as $walks
+		| (.[] | select(.type == "loss").coverage // empty) as $said
+		| {walks: $walks, ok: ($said.complete == $said.stacks or $walks[$said.worst_object // "none"] == ($walks | [.[]] | max))})
+		| all(.[]; .ok) and any(.[]; .walks | length > 1)' "$out"
+}

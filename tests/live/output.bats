@@ -197,3 +197,79 @@ writes_to_pipe() {
 	timeout -k 1 20 "$sonde" profile --dry-run -- touch "$tmp/touched" >/dev/null
 	[ ! -e "$tmp/touched" ]
 }
+
+@test "output: folded stacks of -i reach a pipe at each interval's end, and its reader's end is the run's" {
+	local first
+	start_mixture
+	exec 6< <(exec timeout -k 1 60 "$sonde" profile -q -F 499 -p "$pid" -i 100ms 2>"$err")
+	probe=$!
+	read -r -t 30 first <&6
+	grep -qE '^[^ ].* [0-9]+$' <<<"$first"
+	! ended "$probe" || fail "the run is over"
+	exec 6<&-
+	wait_until 30 ended "$probe"
+	same "$(cat "$err")" ""
+}
+
+@test "output: one picture per interval does not go to standard output" {
+	local format
+	for format in svg html; do
+		run -2 --separate-stderr "$sonde" profile -a -i 100ms -d 300ms --$format
+		same "$output" ""
+		same "$stderr" "sonde: -i: standard output cannot hold one $format per interval: say -o FILE.$format, which numbers them"
+	done
+}
+
+@test "output: a broken stderr costs the words, not the result" {
+	local n
+	start_mixture
+	"$sonde" profile -F 499 -p "$pid" -d 200ms -o "$tmp/full.svg" 2>/dev/full
+	check svg "$tmp/full.svg"
+	"$sonde" profile -F 499 -p "$pid" -d 200ms -o "$tmp/closed.svg" 2>&-
+	check svg "$tmp/closed.svg"
+	mkdir "$tmp/gone"
+	mkfifo "$tmp/pipe"
+	exec 5<>"$tmp/pipe" 6>"$tmp/pipe" 5<&-
+	"$sonde" profile -F 499 -p "$pid" -i 100ms -d 2s -o "$tmp/gone/x.svg" 2>&6
+	exec 6>&-
+	n=$(find "$tmp/gone" -type f | wc -l)
+	[ "$n" -ge 3 ] || fail "$n files"
+	check svg "$tmp/gone"/*
+}
+
+@test "output: a result that cannot be written is exit 1 and one line that names it" {
+	local format
+	start_mixture
+	for format in folded table json; do
+		run -1 --separate-stderr bash -c 'exec "$@" >/dev/full' _ "$sonde" profile -q -p "$pid" -d 100ms -f $format
+		same "$stderr" "sonde: cannot write standard output: No space left on device"
+		run -1 --separate-stderr bash -c 'exec "$@" >&-' _ "$sonde" profile -q -p "$pid" -d 100ms -f $format
+		same "$stderr" "sonde: cannot write standard output: Bad file descriptor"
+	done
+}
+
+@test "output: files that may not be read are a note that names the capability" {
+	local user=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps "+bpf,+perfmon" --ambient-caps "+bpf,+perfmon")
+	command -v setpriv >/dev/null || skip "needs setpriv"
+	[ "$(cat /proc/sys/kernel/perf_event_paranoid)" -lt 3 ] || skip "perf_event_paranoid asks for CAP_SYS_ADMIN"
+	"${user[@]}" "$sonde" version || skip "another user cannot reach the program"
+	start_mixture
+	"${user[@]}" "$sonde" profile -q -F 499 -p "$pid" -d 300ms -f table >"$tmp/few"
+	grep -q '^some files could not be read: CAP_SYS_PTRACE (and CAP_DAC_READ_SEARCH) would allow it' "$tmp/few"
+	"$sonde" profile -q -F 499 -p "$pid" -d 300ms -f table >"$tmp/all"
+	! grep -q 'could not be read' "$tmp/all" || fail "a note although all could be read"
+}
+
+# The kernel's walk of a thread that sleeps leaves out all of the scheduler's text; the walk at the switch must, too.
+@test "output: a wait that was found open and one that was seen to begin have one stack" {
+	local raw
+	start_workload block 100 --now
+	wait_until 20 sh -c "grep -q '^sleep_thread$' /proc/$pid/task/*/comm"
+	for raw in "" --force-raw; do
+		# shellcheck disable=SC2086 # one word or none
+		"$sonde" offcpu $raw -q -p "$pid" -i 100ms -d 550ms -o "$out"
+		nothing_lost
+		same "$(json -n -c '[inputs | select(.type == "stack" and .who.comm == "sleep_thread" and .labels.reason == "sleep")]
+			| (map(.occurrences) | add > 9), (map([.frames[].name]) | unique | length)' "$out" | paste -sd ' ')" "true 1"
+	done
+}

@@ -270,6 +270,8 @@ quiet_intervals() {
 }
 
 @test "target: in a PID namespace -p means that namespace's PID, and others' are not found" {
+	start_workload getppid 600
+	go "$pid"
 	# a process that has the same number outside does not matter: numbers inside begin at 1
 	SONDE_TEST=$test_tag unshare --pid --fork --mount-proc --kill-child bash -c '
 		"$1/burn" 600 --now >/dev/null &
@@ -277,6 +279,8 @@ quiet_intervals() {
 		[ "$inside" -lt 100 ] || exit 9
 		"$2" profile -q -F 499 -p "$inside" -d 500ms -o "$3" || exit 10
 		"$2" wall -q -p "$inside" -d 200ms -o "$3.wall.json" || exit 11
+		"$2" profile -q -F 499 -d 500ms -o "$3.all.json" || exit 13
+		"$2" wall -q -d 300ms -o "$3.allwall.json" || exit 14
 		"$2" profile -q -p 99999 -d 100ms -o "$3.none.json"
 		[ $? = 4 ] || exit 12' inside "$workloads" "$sonde" "$out"
 	nothing_lost
@@ -285,6 +289,13 @@ quiet_intervals() {
 	nothing_lost "$out.wall.json"
 	json -n -e '[inputs | select(.type == "counter").who.tid] | unique | length == 1' "$out.wall.json"
 	[ ! -e "$out.none.json" ]
+	# without a target, too, it is the namespace: nobody outside is seen, everybody inside has a number
+	nothing_lost "$out.all.json"
+	nothing_lost "$out.allwall.json"
+	seen burn_60 "$out.all.json"
+	unseen getppid_loop "$out.all.json"
+	json -n -e '[inputs | select(.type == "counter").who] | any(.comm == "burn") and all(.comm != "getppid" and .tid > 0)' "$out.allwall.json"
+	json -n -e '[inputs | select(.type == "interval").subject] | all(startswith("this PID namespace"))' "$out.allwall.json"
 }
 
 # bats test_tags=host

@@ -132,6 +132,58 @@ static void modules(void **state)
 	assert_int_equal(SCAN(text, list, rows), 0);
 }
 
+/* Without a list of modules, the highest program still has a name, up to what a program can be. */
+static void no_modules(void **state)
+{
+	static const char text[] = "ffffffff81000000 T core\n"
+				   "ffffffff81000900 B _end\n"
+				   "ffffffffc0001000 t bpf_prog_6deef7357e7b4530_first\t[bpf]\n"
+				   "ffffffffc0000000 t ftrace_trampoline\t[__builtin__ftrace]\n"
+				   "ffffffffc0002000 t bpf_prog_1234_last\t[bpf]\n";
+	static const struct row rows[] = {
+		{0xffffffffc0000001, "ftrace_trampoline __builtin__ftrace", 1},
+		{0xffffffffc0001001, "bpf_prog_6deef7357e7b4530_first bpf", 1},
+		{0xffffffffc0002001, "bpf_prog_1234_last bpf", 1},
+		{0xffffffffc0011fff, "bpf_prog_1234_last bpf", 0xffff},
+		{0xffffffffc0012000, NULL, 0},
+		{0xffffffff81000901, NULL, 0},
+	};
+
+	(void)state;
+	assert_int_equal(SCAN(text, NULL, rows), 0);
+}
+
+static void scheduler_text(void **state)
+{
+	static const char start[] = "ffffffff81000100 T __sched_text_start\n",
+			  end[] = "ffffffff81000200 T __sched_text_end\n";
+	static const struct {
+		const char *first, *second;
+		bool marked;
+	} rows[] = {{start, end, true}, {end, start, true}, {start, "", false}, {end, "", false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct keeper k = {.taker.take = keep};
+		struct lookup l[] = {{.address = 0xffffffff810000ff},
+				     {.address = 0xffffffff81000100},
+				     {.address = 0xffffffff810001ff},
+				     {.address = 0xffffffff81000200}};
+		struct buf text = {0};
+		int fd;
+
+		buf__puts(&text, rows[i].first);
+		buf__puts(&text, rows[i].second);
+		fd = fixture__file(text.data, text.len);
+		assert_int_equal(kallsyms__scan(fd, -1, l, 4, &k.taker), 0);
+		assert_false(l[0].scheduler || l[3].scheduler);
+		assert_int_equal(l[1].scheduler, rows[i].marked);
+		assert_int_equal(l[2].scheduler, rows[i].marked);
+		buf__free(&text);
+		close(fd);
+	}
+}
+
 static void hidden_addresses(void **state)
 {
 	static const struct row rows[] = {{0xffffffff81000000, NULL, 0}};
@@ -212,6 +264,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nearest_text),	    cmocka_unit_test(modules),
+		cmocka_unit_test(no_modules),	    cmocka_unit_test(scheduler_text),
 		cmocka_unit_test(hidden_addresses), cmocka_unit_test(junk),
 		cmocka_unit_test(running_kernel),
 	};

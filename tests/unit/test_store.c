@@ -279,6 +279,60 @@ static void kernel_and_user(void **state)
 	}
 }
 
+/* The frames of a kernel stack, by names of the running kernel; "" stands for a place without a name. */
+struct hook_row {
+	const char *frames[8], *expected[8];
+};
+
+static void check_hook_row(const struct hook_row *row)
+{
+	struct stacks *s = new_store();
+	struct record record = describe(getpid(), 1, (const uint64_t[]){address((void *)capture)}, 1);
+	struct stack_view v;
+	size_t n = 0, expected = 0;
+
+	for (; row->frames[n]; n++)
+		record.frames[n] = *row->frames[n] ? kernel_symbol(row->frames[n]) + 5 : 16;
+	record.frames[n] = address((void *)capture);
+	record.r.kernel_frames = (uint16_t)n;
+	v = add_and_resolve(s, &record);
+	for (; row->expected[expected]; expected++)
+		check_frame(&v, expected, row->expected[expected], "[kernel]", FRAME_KERNEL);
+	assert_int_equal(v.kernel_count, expected);
+	check_frame(&v, expected, "capture", self, FRAME_USER);
+	stacks__free(s);
+}
+
+/* Only where a hook saw the thread go are its program, the tracepoint and the scheduler's text left out. */
+static void hooks(void **state)
+{
+	static const struct hook_row rows[] = {
+		{{"", "bpf_trace_run4", "__traceiter_sched_switch", "schedule", "schedule_timeout",
+		  "vfs_read"},
+		 {"vfs_read"}},
+		{{"", "", "bpf_trace_run4", "schedule", "wait_woken", "__wait_on_bit", "vfs_read"},
+		 {"wait_woken", "vfs_read"}},
+		/* a waker's */
+		{{"", "bpf_trace_run4", "try_to_wake_up", "mutex_lock", "vfs_read"},
+		 {"try_to_wake_up", "mutex_lock", "vfs_read"}},
+		/* sampled ones */
+		{{"schedule", "schedule_timeout", "vfs_read"}, {"schedule", "schedule_timeout", "vfs_read"}},
+		{{"bpf_trace_run4", "__traceiter_sched_switch", "schedule", "vfs_read"},
+		 {"bpf_trace_run4", "__traceiter_sched_switch", "schedule", "vfs_read"}},
+		{{"", "schedule", "vfs_read"}, {"[unknown]", "schedule", "vfs_read"}},
+		{{"", "bpf_trace_run4"}, {NULL}},
+		{{""}, {"[unknown]"}},
+	};
+
+	(void)state;
+	if (!kernel_symbol("__traceiter_sched_switch")) {
+		print_message("the kernel hides its addresses, or has no such functions\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		check_hook_row(&rows[i]);
+}
+
 /* A child without privileges: 0 as expected, 2 if it sees the kernel's addresses all the same. */
 static int resolve_unprivileged(const struct record *record)
 {
@@ -463,7 +517,7 @@ int main(void)
 		cmocka_unit_test(leader_has_ended),   cmocka_unit_test(kernel_and_user),
 		cmocka_unit_test(hidden_kernel),      cmocka_unit_test(interrupts_and_kthreads),
 		cmocka_unit_test(incomplete_stacks),  cmocka_unit_test(garbage_behind_the_start),
-		cmocka_unit_test(unmapped_addresses),
+		cmocka_unit_test(unmapped_addresses), cmocka_unit_test(hooks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,28 +1,51 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # What must hold on every kernel of the matrix, the oldest included. Runs inside the guests of tools/vm.
-bats_require_minimum_version 1.5.0
-load ../lib
-
-setup() {
-	lib__setup
-}
-
-teardown() {
-	lib__cleanup
-}
+# shellcheck disable=SC2154 # bats, lib.bash and common.bash set the variables that seem unset
+load ../live/common
 
 # 5.10 has none: thread state lies in a hash there.
 has_task_storage() {
 	[ "$(bpftool -j feature probe kernel | json .map_types.have_task_storage_map_type)" = true ]
 }
 
-# measures COMMAND: exit 0 with output, on the oldest kernel too
-measures() {
-	run --separate-stderr "$sonde" "$1" -a -d 1s -f table
-	# shellcheck disable=SC2154 # bats sets it
-	echo "status $status: $stderr"
-	[ "$status" = 0 ] && [ -n "$output" ]
+# The workload's threads know how often the kernel blocked them.
+counted_blocks() {
+	local row name waits
+	run_command offcpu -- block
+	nothing_lost
+	for row in sleep_thread:sleep futex_thread:lock read_thread:pipe feed_thread:sleep; do
+		name=${row%:*}
+		waits=$(said "${name}_blocks")
+		[ "$waits" -gt 0 ]
+		same "$name $(waits_in "$name")" "$name $waits"
+		same "$name $(reasons_of "$name")" "$name ${row#*:}"
+	done
+}
+
+# thread_ns NAME STATE
+thread_ns() {
+	json -n --arg n "$1" --arg s "$2" \
+		'[inputs | select(.type == "counter" and .who.comm == $n and .labels.state == $s).value] | add // 0' "$out"
+}
+
+# A sleep is not shorter than what was asked for, but for the way into it, nor longer than measured around it: also where time is slow.
+timed_blocks() {
+	local row name each_ns
+	run_command wall -- block
+	nothing_lost
+	for row in sleep_thread:20 feed_thread:40; do
+		name=${row%:*} each_ns=$((${row#*:} * 1000000))
+		between "$(thread_ns "$name" sleep)" $(($(said "${name}_blocks") * each_ns * 95 / 100)) "$(said "${name}_ns")"
+	done
+	between "$(thread_ns futex_thread lock)" $(($(said futex_thread_blocks) * 30000000 * 95 / 100)) "$(said futex_thread_ns)"
+	between "$(thread_ns read_thread pipe)" 1 "$(said read_thread_ns)"
+	same "$(json -n '[inputs | select(.type == "counter" and .labels.state == "sleep").who.comm] | unique | join(" ")' "$out")" \
+		"feed_thread sleep_thread"
+}
+
+has_threads() {
+	[ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" = "$2" ]
 }
 
 @test "the guest is what the tests assume" {
@@ -47,16 +70,30 @@ measures() {
 	grep -q burn_60 <<<"$output"
 }
 
-@test "runq measures on every kernel" {
-	measures runq
+@test "runq counts the context switches of spinning threads on every kernel" {
+	exactly whole_life 5 -- spin 4 0 1
 }
 
-@test "offcpu measures on every kernel" {
-	measures offcpu
+@test "offcpu counts every wait, with its place and reason, on every kernel" {
+	exactly counted_blocks
 }
 
-@test "wall measures on every kernel" {
-	measures wall
+@test "wall measures the time slept on every kernel" {
+	exactly timed_blocks
+}
+
+@test "wall's states of each thread sum to the elapsed time on every kernel" {
+	local tid tids
+	start_workload block 100 # outlives sonde where everything is slow, too
+	go "$pid"
+	wait_until 30 has_threads "$pid" 5
+	"$sonde" wall -q -p "$pid" -d 1s -o "$out"
+	nothing_lost
+	tids=$(json -n '[inputs | select(.type == "counter").who.tid] | unique[]' "$out")
+	same "$(wc -w <<<"$tids")" 5
+	for tid in $tids; do
+		within "$(all_states_ns "$tid")" "$(elapsed_ns)" 0.1
+	done
 }
 
 @test "check says what this kernel allows" {

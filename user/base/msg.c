@@ -17,13 +17,16 @@ static void finish(struct buf *line)
 	buf__free(line);
 }
 
-static void say(const char *format, va_list args)
+/* What is escaped already stays as it is. */
+static void say(const char *before, const char *format, va_list args)
 {
-	struct buf line = {0};
+	struct buf line = {0}, text = {0};
 
-	buf__puts(&line, "sonde: ");
-	buf__vprintf(&line, format, args);
+	buf__vprintf(&text, format, args);
+	buf__printf(&line, "sonde%s%s: ", *before ? " " : "", before);
+	text__puts(&line, buf__text(&text), TEXT_TERMINAL);
 	finish(&line);
+	buf__free(&text);
 }
 
 void msg__error(const char *format, ...)
@@ -31,7 +34,7 @@ void msg__error(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	say("", format, args);
 	va_end(args);
 }
 
@@ -40,20 +43,15 @@ void msg__note(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say(format, args);
+	say("", format, args);
 	va_end(args);
 }
 
 void msg__usage(const char *command, const char *format, ...)
 {
-	struct buf line = {0}, text = {0};
 	va_list args;
 
 	va_start(args, format);
-	buf__vprintf(&text, format, args);
+	say(command, format, args);
 	va_end(args);
-	buf__printf(&line, "sonde %s: ", command);
-	text__puts(&line, buf__text(&text), TEXT_TERMINAL);
-	finish(&line);
-	buf__free(&text);
 }

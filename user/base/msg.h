@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Words for people, on stderr, one line each: `sonde: <text>`. The caller escapes foreign strings by
- * base/text.h. */
+/* Words for people, on stderr, one line each: `sonde: <text>`, escaped for a terminal, so that foreign
+ * strings may stand in it. */
 #ifndef SONDE_BASE_MSG_H
 #define SONDE_BASE_MSG_H
 
@@ -18,7 +18,7 @@ enum exit_code {
 
 void msg__error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void msg__note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* `sonde COMMAND: <text>`, escaped for a terminal, so that words from the command line may stand in it. */
+/* `sonde COMMAND: <text>` */
 void msg__usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +68,7 @@ static int open_path(struct outfile *f, const char *path)
 	return open_beside(path, &f->temporary);
 }
 
-static bool is_standard_output(const char *path)
+bool outfile__is_standard_output(const char *path)
 {
 	return !strcmp(path, "-") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/proc/self/fd/1");
 }
@@ -81,7 +80,7 @@ struct outfile *outfile__open(const char *path)
 
 	if (!f)
 		return NULL;
-	if (is_standard_output(path)) {
+	if (outfile__is_standard_output(path)) {
 		f->stream = stdout;
 		return f;
 	}
@@ -99,6 +98,21 @@ fail:
 	outfile__close(f);
 	errno = err;
 	return NULL;
+}
+
+int outfile__check(const char *path)
+{
+	struct outfile *f;
+	struct stat st;
+
+	/* A FIFO's reader would take the close for the end. */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) ? -errno : 0;
+	f = outfile__open(path);
+	if (!f)
+		return -errno;
+	outfile__close(f);
+	return 0;
 }
 
 FILE *outfile__stream(struct outfile *f)

@@ -7,12 +7,16 @@
 #ifndef SONDE_BASE_OUTFILE_H
 #define SONDE_BASE_OUTFILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct outfile;
 
+bool outfile__is_standard_output(const char *path);
 /* Opens at once, so that an unwritable place fails before anything is attached. NULL and errno. */
 struct outfile *outfile__open(const char *path);
+/* Whether outfile__open would succeed, for what is opened later: 0 or -errno. Nothing is left behind. */
+int outfile__check(const char *path);
 FILE *outfile__stream(struct outfile *f);
 int outfile__commit(struct outfile *f); /* flush, chown, rename: 0 or -errno */
 void outfile__close(struct outfile *f); /* accepts NULL; without a commit nothing is left behind */

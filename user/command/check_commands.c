@@ -33,7 +33,7 @@ static void live(void)
 	nanosleep(&moment, NULL);
 }
 
-/* The loss account counts every run of its programs: that they are attached is not enough. */
+/* The loss account counts what its hooks see: that they are attached is not enough. */
 static int watch(struct probe *probe)
 {
 	uint64_t end = units__now_ns() + RUNS_WITHIN_NS, runs = 0;
@@ -44,7 +44,7 @@ static int watch(struct probe *probe)
 		live();
 		memset(&seen, 0, sizeof(seen));
 		unit__losses(probe->type->unit(probe), &seen);
-		runs = probe->type->runs(&seen);
+		runs = seen.count[PART_CPU][OUTCOME_HITS] + seen.count[PART_WALL_PREV][OUTCOME_HITS];
 	}
 	if (!err && !runs)
 		fprintf(stderr, "its programs are attached, but do not run\n");

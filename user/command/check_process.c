@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "command/check.h"
+#include "stack/elf.h"
 #include "stack/maps.h"
 #include "stack/process.h"
 #include "stack/safefile.h"
@@ -35,6 +36,7 @@ struct file {
 	struct buf path, base; /* fit for printing */
 	int err;	       /* why nothing is known of it */
 	bool replaced;	       /* on disk, since it was mapped */
+	bool is_go;	       /* Go's compiler keeps frame pointers, and writes no unwind tables */
 	struct symbol_coverage coverage;
 	enum names names;
 	const struct check_owner *owner;
@@ -101,6 +103,17 @@ static int no_such_process(pid_t pid)
 	return EXIT_NO_TARGET;
 }
 
+/* If its first thread has ended, its own directory shows no memory: a living thread's does. */
+static void enter_living_thread(struct check_process *p)
+{
+	int dir = process__open(&p->process);
+
+	if (dir < 0)
+		return;
+	close(p->dir);
+	p->dir = dir;
+}
+
 static int open_process(struct check_process *p, pid_t pid)
 {
 	char path[32];
@@ -116,6 +129,7 @@ static int open_process(struct check_process *p, pid_t pid)
 	}
 	p->process.key.tgid = (uint32_t)pid;
 	read_stat(p);
+	enter_living_thread(p);
 	maps = openat(p->dir, "maps", O_RDONLY | O_CLOEXEC);
 	if (maps < 0 && (errno == EACCES || errno == EPERM)) {
 		msg__error("cannot read the memory map of process %d: needs CAP_SYS_PTRACE", pid);
@@ -151,6 +165,19 @@ static enum names names_of(const struct symbol_coverage *c)
 	return c->has_dynsym ? NAMES_EXPORTS : NAMES_NONE;
 }
 
+static bool keeps_go_id(int fd)
+{
+	struct elf_section section;
+	struct elf_file f;
+	bool found;
+
+	if (elf__open(&f, fd))
+		return false;
+	found = f.class == ELFCLASS64 && elf__section_by_name(&f, ".note.go.buildid", &section);
+	elf__close(&f);
+	return found;
+}
+
 static int cover(const struct check_process *p, struct symbolizer *symbolizer, struct file *f)
 {
 	char root[48];
@@ -169,6 +196,7 @@ static int cover(const struct check_process *p, struct symbolizer *symbolizer, s
 		return request.fd;
 	snprintf(root, sizeof(root), "/proc/self/fd/%d/root", p->dir);
 	err = symbolizer__coverage(symbolizer, &request, &f->coverage);
+	f->is_go = !err && keeps_go_id(request.fd);
 	close(request.fd);
 	f->names = names_of(&f->coverage);
 	return err;
@@ -180,20 +208,41 @@ static void add_generated(struct check_process *p, const struct mapping *m)
 	p->generated_bytes += m->end - m->start;
 }
 
+/* Its path ends so in maps, too, if that is its name, and if it never had a place on disk. */
+static bool was_replaced(const struct check_process *p, const struct mapping *m)
+{
+	static const char deleted[] = " (deleted)", memfd[] = "/memfd:";
+	size_t len = strlen(m->path);
+	struct stat st;
+	int root, fd;
+
+	if (len < sizeof(deleted) || strcmp(m->path + len - sizeof(deleted) + 1, deleted) ||
+	    !strncmp(m->path, memfd, sizeof(memfd) - 1))
+		return false;
+	root = openat(p->dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return true;
+	fd = safefile__locate_in_root(root, m->path, true, &st);
+	close(root);
+	if (fd < 0)
+		return true;
+	close(fd);
+	return st.st_ino != m->inode;
+}
+
 /* A mapped file that is no ELF file holds generated code, too (memfd). */
 static void add_file(struct check_process *p, struct symbolizer *symbolizer, const struct mapping *m)
 {
-	static const char deleted[] = " (deleted)";
 	struct file f = {.mapping = m, .names = NAMES_NONE};
 	const char *base;
-	size_t len = strlen(m->path);
+	size_t len;
 
 	f.err = cover(p, symbolizer, &f);
 	if (f.err == -ENOEXEC) {
 		add_generated(p, m);
 		return;
 	}
-	f.replaced = len > sizeof(deleted) && !strcmp(m->path + len - sizeof(deleted) + 1, deleted);
+	f.replaced = was_replaced(p, m);
 	base = maps__base_name(m->path, &len);
 	text__add(&f.base, base, len, TEXT_TERMINAL);
 	text__puts(&f.path, m->path, TEXT_TERMINAL);
@@ -290,12 +339,17 @@ void check_process__free(struct check_process *p)
 
 static bool unwinds(const struct file *f)
 {
-	return f->coverage.frame_pointer_percent >= FRAME_POINTERS_PERCENT;
+	return f->is_go || f->coverage.frame_pointer_percent >= FRAME_POINTERS_PERCENT;
 }
 
 static bool is_named(const struct file *f)
 {
 	return f->names <= NAMES_DEBUG_FILE;
+}
+
+static bool is_forbidden(const struct file *f)
+{
+	return f->err == -EACCES || f->err == -EPERM;
 }
 
 static const char *how_it_unwinds(const struct file *f)
@@ -316,6 +370,8 @@ static const char *mender(const struct file *f)
 /* What stands where no package mends. */
 static const char *remark(const struct file *f)
 {
+	if (is_forbidden(f))
+		return "may not be read: needs CAP_DAC_READ_SEARCH or CAP_SYS_PTRACE";
 	if (f->err)
 		return strerror(-f->err);
 	if (f->replaced)
@@ -388,16 +444,26 @@ static size_t count_files(const struct check_process *p, bool (*has)(const struc
 	return n;
 }
 
+/* What may not be read is not judged. */
+static void print_share(const struct check_process *p, struct buf *out, const char *what,
+			bool (*has)(const struct file *), const char *others)
+{
+	size_t good = count_files(p, has), forbidden = count_files(p, is_forbidden);
+
+	buf__printf(out, "%s: %zu of %zu files", what, good, p->count);
+	if (good + forbidden < p->count)
+		buf__printf(out, "; %s", others);
+	if (forbidden)
+		buf__printf(out, "; unknown of %zu that may not be read", forbidden);
+	buf__putc(out, '\n');
+}
+
 void check_process__print(const struct check_process *p, struct buf *out)
 {
-	size_t unwound = count_files(p, unwinds), named = count_files(p, is_named);
-
 	buf__printf(out, "\n%s[%d]\n", buf__text(&p->name), (int)p->process.key.tgid);
 	print_files(p, out);
-	buf__printf(out, "unwinding: %zu of %zu files%s\n", unwound, p->count,
-		    unwound < p->count ? "; user stacks end in the others: no frame pointers" : "");
-	buf__printf(out, "names: %zu of %zu files%s\n", named, p->count,
-		    named < p->count ? "; of the others at most exported functions" : "");
+	print_share(p, out, "unwinding", unwinds, "user stacks end in the others: no frame pointers");
+	print_share(p, out, "names", is_named, "of the others at most exported functions");
 	print_menders(p, out);
 	if (p->generated) {
 		buf__printf(out, "generated code: ");
@@ -416,7 +482,7 @@ static struct json_object *text_or_null(const char *text)
 static struct json_object *file__json(const struct file *f)
 {
 	struct json_object *o = json_object_new_object();
-	bool known = !f->err && f->coverage.has_eh_frame;
+	bool known = !f->err && (f->is_go || f->coverage.has_eh_frame);
 
 	json_object_object_add(o, "path", json_object_new_string(buf__text(&f->path)));
 	json_object_object_add(o, "build_id", text_or_null(f->coverage.build_id));

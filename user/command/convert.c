@@ -61,6 +61,9 @@ static int run(void *options, const struct cli_rest *rest)
 	format = output_format(o, rest->argv[1]);
 	if (format == PICTURE_UNKNOWN || picture_options__style(&o->picture, &style))
 		return EXIT_USAGE;
+	code = picture__check_output(rest->argv[1]);
+	if (code)
+		return code;
 	flamegraph__init(&g);
 	code = picture__read(&g, rest->argv[0], &o->picture);
 	if (!code)

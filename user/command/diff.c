@@ -340,6 +340,8 @@ static int run(void *options, const struct cli_rest *rest)
 
 	if (format == PICTURE_UNKNOWN || picture_options__style(&o->picture, &style))
 		return EXIT_USAGE;
+	if (o->output && picture__check_output(o->output))
+		return EXIT_USAGE;
 	comparison__init(&c, o);
 	code = read_sides(&c, rest->argv);
 	if (!code && compare(&c)) {

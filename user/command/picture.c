@@ -128,3 +128,16 @@ int picture__write(struct flamegraph *g, const char *path, enum picture_format f
 	buf__free(&out);
 	return err && err != -EPIPE ? EXIT_RUN_FAILED : EXIT_DONE;
 }
+
+int picture__check_output(const char *path)
+{
+	struct buf shown = {0};
+	int err = outfile__check(path);
+
+	if (!err)
+		return EXIT_DONE;
+	text__puts(&shown, path, TEXT_TERMINAL);
+	msg__error("%s: %s", buf__text(&shown), strerror(-err));
+	buf__free(&shown);
+	return EXIT_USAGE;
+}

@@ -42,6 +42,9 @@ enum picture_format picture__format(const char *path);
 /* Reads a folded, SVG or HTML file ("-": standard input) into an initialised graph. EXIT_DONE, or an exit
  * code after one message. */
 int picture__read(struct flamegraph *g, const char *path, const struct picture_options *o);
+/* As for the commands that measure, a place that cannot be written is wrong usage, and said before anything
+ * is done: EXIT_DONE, or EXIT_USAGE after a message. */
+int picture__check_output(const char *path);
 /* Writes the file whole or not at all ("-": standard output). As above. */
 int picture__write(struct flamegraph *g, const char *path, enum picture_format format,
 		   const struct picture_options *o);

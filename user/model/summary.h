@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/table.h"
+
 struct loss_row { /* one row of include/sonde/abi.h's loss account: part "offcpu", reason "aggregated" */
 	const char *part, *reason;
 	uint64_t count;
@@ -16,6 +18,8 @@ struct coverage {
 	uint64_t stacks, complete; /* weighted by samples or waits; stacks == 0: no stacks in this run */
 	const char *worst_reason;  /* NULL if all are complete */
 	const char *worst_object;  /* file that most incomplete stacks stopped in, or NULL */
+	uint64_t worst_stacks;	   /* of that file, weighted likewise */
+	struct table stopped;	   /* sums by file and reason while an interval is drained; freed with it */
 };
 
 #endif

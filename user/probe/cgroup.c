@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probe/cgroup.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <fts.h>
+#include <limits.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 
 #define CGROUP2_MAGIC 0x63677270
 #define CGROUP1_MAGIC 0x27e0eb
+#define ID_DIGITS     6 /* as few name a container */
 
 /* Where the version 2 hierarchy is mounted (hybrid systems: not at the root). malloc'ed; NULL: nowhere. */
 static char *mount_point(void)
@@ -45,23 +48,29 @@ static char *must_mount_point(void)
 
 typedef bool (*cgroup_test)(const char *name, const struct stat *st, const void *context);
 
-/* First directory below the root, the root included, that passes the test. malloc'ed path or NULL and errno.
+/* First directory below the root, the root included, that passes the test; what lies below it is not looked
+ * at. malloc'ed path or NULL and errno. `other`, if not NULL: the second, or NULL.
  */
-static char *search(const char *root, cgroup_test test, const void *context)
+static char *search(const char *root, cgroup_test test, const void *context, char **other)
 {
 	char *const roots[] = {(char *)root, NULL};
 	FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
-	char *found = NULL;
+	char *found[2] = {NULL, NULL};
+	int wanted = other ? 2 : 1, count = 0;
 	FTSENT *e;
 
-	while (walk && !found && (e = fts_read(walk)))
-		if (e->fts_info == FTS_D && test(e->fts_name, e->fts_statp, context))
-			found = strdup(e->fts_path);
+	while (walk && count < wanted && (e = fts_read(walk)))
+		if (e->fts_info == FTS_D && test(e->fts_name, e->fts_statp, context)) {
+			found[count++] = strdup(e->fts_path);
+			fts_set(walk, e, FTS_SKIP);
+		}
 	if (walk)
 		fts_close(walk);
-	if (!found)
+	if (other)
+		*other = found[1];
+	if (!found[0])
 		errno = ENOENT;
-	return found;
+	return found[0];
 }
 
 static bool has_id(const char *name, const struct stat *st, const void *context)
@@ -85,7 +94,7 @@ char *cgroup__path(uint64_t id)
 		errno = ENOENT;
 		return NULL;
 	}
-	full = search(root, has_id, &id);
+	full = search(root, has_id, &id, NULL);
 	if (full)
 		path = relative(root, full);
 	free(full);
@@ -105,14 +114,25 @@ static int refuse_v1(const char *path, const char *root)
 	return EXIT_USAGE;
 }
 
+/* ".", "..", "./x", "../x": meant from the working directory, as a shell completes them. */
+static bool is_dotted(const char *path)
+{
+	size_t dots = strspn(path, ".");
+
+	return (dots == 1 || dots == 2) && (!path[dots] || path[dots] == '/');
+}
+
 static int resolve_path(const char *path, const char *root, uint64_t *id, char **shown)
 {
-	char joined[4096];
+	char joined[PATH_MAX];
 	struct statfs fs;
 	struct stat st;
 
-	/* A path as in /proc/PID/cgroup is meant below the mount point. */
-	if (path[0] != '/' || access(path, F_OK)) {
+	/* Others as in /proc/PID/cgroup are meant below the mount point. */
+	if (is_dotted(path)) {
+		if (realpath(path, joined))
+			path = joined;
+	} else if (path[0] != '/' || access(path, F_OK)) {
 		snprintf(joined, sizeof(joined), "%s/%s", root, path[0] == '/' ? path + 1 : path);
 		if (!access(joined, F_OK))
 			path = joined;
@@ -154,53 +174,128 @@ int cgroup__resolve(const char *path_or_id, uint64_t *id, char **path)
 }
 
 /* Runtimes name a container's directory by its id, with a prefix and ".scope" under systemd: docker-ID.scope,
- * ID ... */
-static bool names_container(const char *name, const struct stat *st, const void *context)
+ * ID, SLICE:cri-containerd:ID ... The id's beginning and length; NULL: none of hexadecimal digits.
+ */
+static const char *id_in(const char *name, size_t *len)
 {
-	const char *id = context, *at = strstr(name, id);
+	const char *id = name;
 
-	(void)st;
-	return at && strlen(id) >= 6 && (at == name || at[-1] == '-' || at[-1] == ':');
+	if (strstr(name, "conmon-")) /* the watcher of a container */
+		return NULL;
+	for (const char *c = name; *c; c++)
+		if (*c == '-' || *c == ':')
+			id = c + 1;
+	*len = 0;
+	while (isxdigit((unsigned char)id[*len]))
+		++*len;
+	return *len >= ID_DIGITS && (!id[*len] || !strcmp(id + *len, ".scope")) ? id : NULL;
 }
 
-static int resolve_search(cgroup_test test, const void *context, uint64_t *id, char **path)
+static bool is_container(const char *name, const struct stat *st, const void *context)
 {
-	char *root = must_mount_point(), *full;
+	static const char *const prefixes[] = {"docker-", "cri-containerd-", "libpod-", "crio-", "machine-"};
+	const char *wanted = context, *id;
+	size_t len, wanted_len = strlen(wanted);
+
+	(void)st;
+	id = id_in(name, &len);
+	if (id && len == wanted_len && !strncmp(id, wanted, len))
+		return true;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+		id = name + strlen(prefixes[i]);
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])) && !strncmp(id, wanted, wanted_len) &&
+		    (!id[wanted_len] || !strcmp(id + wanted_len, ".scope")))
+			return true;
+	}
+	return false;
+}
+
+static bool begins_container(const char *name, const struct stat *st, const void *context)
+{
+	const char *wanted = context, *id;
+	size_t len;
+
+	(void)st;
+	id = id_in(name, &len);
+	return id && strlen(wanted) >= ID_DIGITS && strlen(wanted) <= len &&
+	       !strncmp(id, wanted, strlen(wanted));
+}
+
+static int ambiguous(const char *name, const char *a, const char *b)
+{
+	msg__error("--container %s is ambiguous: %s and %s; name more of its id, or the directory by -G",
+		   name, a, b);
+	return EXIT_USAGE;
+}
+
+static int resolve_search(cgroup_test test, const char *name, uint64_t *id, char **path)
+{
+	char *root = must_mount_point(), *full, *other;
 	struct stat st;
 	int code = EXIT_NO_TARGET;
 
 	if (!root)
 		return EXIT_IMPOSSIBLE;
-	full = search(root, test, context);
-	if (full && !stat(full, &st)) {
+	full = search(root, test, name, &other);
+	if (other) {
+		code = ambiguous(name, full + strlen(root), other + strlen(root));
+	} else if (full && !stat(full, &st)) {
 		*id = st.st_ino;
 		*path = relative(root, full);
 		code = *path ? 0 : EXIT_RUN_FAILED;
 	}
+	free(other);
 	free(full);
 	free(root);
 	return code;
 }
 
-/* Kubernetes keeps a link per container: /var/log/containers/POD_NS_CONTAINER-ID.log. Finds an id by a
- * file-name glob. */
-static int id_of_log(const char *glob, char *id, size_t size)
+/* The same as so far is no second one. Takes over the path. */
+static int take_log(const char *name, uint64_t found, char *found_path, uint64_t *id, char **path)
+{
+	int code = 0;
+
+	if (!*path) {
+		*id = found;
+		*path = found_path;
+		return 0;
+	}
+	if (name && found != *id)
+		code = ambiguous(name, *path, found_path);
+	free(found_path);
+	return code;
+}
+
+/*
+ * Kubernetes keeps a link per container: /var/log/containers/POD_NS_CONTAINER-ID.log, also of those that have
+ * ended (init containers, those restarted). Finds a living one by a file-name glob: any, or with a name for
+ * the message the only one.
+ */
+static int resolve_logs(const char *glob, const char *name, uint64_t *id, char **path)
 {
 	DIR *dir = opendir("/var/log/containers");
+	int code = EXIT_NO_TARGET;
+	char text[128], *found_path;
 	struct dirent *e;
-	int err = -ENOENT;
+	uint64_t found;
 
-	while (dir && err && (e = readdir(dir))) {
+	*path = NULL;
+	while (dir && (name || code) && (code == EXIT_NO_TARGET || !code) && (e = readdir(dir))) {
 		const char *dash = strrchr(e->d_name, '-');
+		int one;
 
 		if (fnmatch(glob, e->d_name, 0) || !dash)
 			continue;
-		snprintf(id, size, "%.*s", (int)strcspn(dash + 1, "."), dash + 1);
-		err = 0;
+		snprintf(text, sizeof(text), "%.*s", (int)strcspn(dash + 1, "."), dash + 1);
+		one = resolve_search(is_container, text, &found, &found_path);
+		if (!one)
+			one = take_log(name, found, found_path, id, path);
+		if (one != EXIT_NO_TARGET)
+			code = one;
 	}
 	if (dir)
 		closedir(dir);
-	return err;
+	return code;
 }
 
 static bool is_plain_name(const char *s)
@@ -210,18 +305,19 @@ static bool is_plain_name(const char *s)
 
 int cgroup__of_container(const char *id_or_name, uint64_t *id, char **path)
 {
-	char glob[512], found[128];
+	char glob[512];
 	int code;
 
 	if (!is_plain_name(id_or_name)) {
 		msg__error("--container %s: neither a container's id nor a name", id_or_name);
 		return EXIT_USAGE;
 	}
-	code = resolve_search(names_container, id_or_name, id, path);
+	code = resolve_search(is_container, id_or_name, id, path);
+	if (code == EXIT_NO_TARGET)
+		code = resolve_search(begins_container, id_or_name, id, path);
 	if (code == EXIT_NO_TARGET) {
 		snprintf(glob, sizeof(glob), "*_*_%s-*.log", id_or_name);
-		if (!id_of_log(glob, found, sizeof(found)))
-			code = resolve_search(names_container, found, id, path);
+		code = resolve_logs(glob, id_or_name, id, path);
 	}
 	if (code == EXIT_NO_TARGET)
 		msg__error("no container %s: no cgroup directory is named by this id (6 digits or more), and "
@@ -234,8 +330,8 @@ int cgroup__of_container(const char *id_or_name, uint64_t *id, char **path)
 int cgroup__of_pod(const char *namespace_slash_name, uint64_t *id, char **path)
 {
 	const char *slash = strchr(namespace_slash_name, '/');
-	char glob[512], container[128], *up;
-	int code = EXIT_NO_TARGET;
+	char glob[512], *up;
+	int code;
 
 	if (!slash || !is_plain_name(slash + 1)) {
 		msg__error("--pod %s: NAMESPACE/NAME is expected", namespace_slash_name);
@@ -243,8 +339,7 @@ int cgroup__of_pod(const char *namespace_slash_name, uint64_t *id, char **path)
 	}
 	snprintf(glob, sizeof(glob), "%s_%.*s_*-*.log", slash + 1, (int)(slash - namespace_slash_name),
 		 namespace_slash_name);
-	if (!id_of_log(glob, container, sizeof(container)))
-		code = resolve_search(names_container, container, id, path);
+	code = resolve_logs(glob, NULL, id, path);
 	if (!code) {
 		up = strrchr(*path, '/');
 		if (up && up != *path) {

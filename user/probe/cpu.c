@@ -306,11 +306,6 @@ static const struct unit *cpu__unit(const struct probe *probe)
 	return &((const struct cpu *)probe)->unit;
 }
 
-static uint64_t cpu__runs(const struct loss *l)
-{
-	return l->count[PART_CPU][OUTCOME_HITS];
-}
-
 const struct probe_type probe_cpu = {
 	.name = "cpu",
 	.summary = "on-CPU stacks, user and kernel, by sampling each CPU",
@@ -324,6 +319,5 @@ const struct probe_type probe_cpu = {
 	.drain = cpu__drain,
 	.tick = cpu__tick,
 	.unit = cpu__unit,
-	.runs = cpu__runs,
 	.close = cpu__close,
 };

@@ -114,14 +114,11 @@ static int has_type_information(void)
 
 #define INITIAL_PID_NAMESPACE 0xEFFFFFFCU /* include/linux/proc_ns.h */
 
-static void find_pid_namespace(uint64_t ns[2])
+uint64_t loader__pid_namespace(void)
 {
 	struct stat st;
 
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE)
-		return;
-	ns[0] = st.st_dev;
-	ns[1] = st.st_ino;
+	return stat("/proc/self/ns/pid", &st) || st.st_ino == INITIAL_PID_NAMESPACE ? 0 : st.st_ino;
 }
 
 int loader__open(struct loader *l, const struct target *target, const struct loader_options *options,
@@ -135,7 +132,7 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 	libbpf_set_print(options->verbose ? print_all : print_nothing);
 	if (getrandom(&l->salt, sizeof(l->salt), GRND_NONBLOCK) != sizeof(l->salt))
 		l->salt = (uintptr_t)l ^ (uint64_t)getpid() << 32;
-	find_pid_namespace(l->pid_namespace);
+	l->pid_namespace = loader__pid_namespace();
 	/* Where threads have no pidfds they can be marked by number only, as the raw variant does. */
 	if (target->filter.conditions & TARGET_THREADS)
 		l->options.force_raw |= !has_thread_pidfds();

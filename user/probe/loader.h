@@ -40,7 +40,7 @@ struct loader {
 	const struct target *target;
 	struct loader_options options;
 	uint64_t salt;
-	uint64_t pid_namespace[2]; /* device and inode, if it is not the initial one; else 0 */
+	uint64_t pid_namespace; /* its inode, if it is not the initial one; else 0 */
 	int ring_fd, known_stacks_fd, marks_fd, raw_marks_fd; /* made with the first object, -1 before */
 	struct ring_buffer *ring;
 	int (*on_record)(void *context, void *record, size_t size);
@@ -64,6 +64,9 @@ int loader__pidfd(pid_t pid, bool thread);
 /* Marks a process (or thread) of sonde's PID namespace: MARK_ of abi.h. 0, -ESRCH or -errno. */
 int loader__mark(struct loader *l, pid_t pid, uint32_t value);
 
+/* The inode of sonde's PID namespace; 0: it is the initial one. */
+uint64_t loader__pid_namespace(void);
+
 /* Run-time statistics of BPF programs, for the whole machine: on while the descriptor is open. -errno if
  * refused. */
 int loader__statistics(void);
@@ -78,7 +81,8 @@ struct unit {
 	struct control *control; /* .bss, shared with the kernel */
 	size_t control_size;
 	int cells[2], cells_outer, cells_active;
-	char why_not[256]; /* why better alternatives were not taken */
+	bool shares_maps, shares_marks; /* that were made with an object before this one */
+	char why_not[256];		/* why better alternatives were not taken */
 };
 
 /*
@@ -107,7 +111,8 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count);
 void unit__losses(const struct unit *u, struct loss *sum); /* adds */
 /* Run time and runs of all programs so far, as far as statistics were on. */
 void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs);
-/* Bytes of kernel memory that the maps take at most. */
+/* Bytes of kernel memory that the maps take at most; those that an object before this one made are left out.
+ */
 uint64_t unit__map_bytes(const struct unit *u);
 void unit__describe(const struct unit *u, struct buf *out); /* its programs and maps, a line each */
 void unit__detach(struct unit *u);			    /* the maps stay */

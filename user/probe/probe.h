@@ -66,7 +66,6 @@ struct probe_type {
 	int (*drain)(struct probe *, struct point_stream *, struct drain *);
 	void (*tick)(struct probe *);			  /* once a second; may be NULL */
 	const struct unit *(*unit)(const struct probe *); /* its object: losses, cost, memory */
-	uint64_t (*runs)(const struct loss *);		  /* program runs so far, from the loss account */
 	void (*close)(struct probe *);
 };
 

@@ -18,6 +18,56 @@ bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *
 	return !hash;
 }
 
+/* Texts by their addresses: reasons are constants, the names of objects are stored once. */
+struct stop {
+	const char *object; /* NULL: in none */
+	const char *reason; /* NULL: for all reasons together */
+};
+
+struct stops {
+	uint64_t stacks;
+	uint64_t most;	    /* for all reasons together: the largest of the reasons' sums ... */
+	const char *reason; /* ... and its reason */
+};
+
+static struct stops *count_stop(struct table *stopped, const char *object, const char *reason,
+				uint64_t weight)
+{
+	const struct stop key = {.object = object, .reason = reason};
+	struct stops *stops = table__add(stopped, &key, NULL);
+
+	if (stops)
+		stops->stacks += weight;
+	return stops;
+}
+
+/* The object with the largest sum, and of its reasons the largest one. Sums only grow: what has just been
+ * added to is the only one that can become the largest. There are no more rows than cells that are drained.
+ * Without memory the words are about what was counted before. */
+static void add_incomplete(struct coverage *c, const struct stack_view *view, uint64_t weight)
+{
+	const char *object = view->stopped_in && *view->stopped_in ? view->stopped_in : NULL;
+	struct stops *one, *all;
+	uint64_t of_reason;
+
+	if (!c->stopped.key_size)
+		table__init(&c->stopped, sizeof(struct stop), sizeof(struct stops));
+	one = count_stop(&c->stopped, object, view->incomplete, weight);
+	of_reason = one ? one->stacks : 0; /* the next row may move this one */
+	all = one ? count_stop(&c->stopped, object, NULL, weight) : NULL;
+	if (!all)
+		return;
+	if (of_reason > all->most) {
+		all->most = of_reason;
+		all->reason = view->incomplete;
+	}
+	if (all->stacks > c->worst_stacks) {
+		c->worst_stacks = all->stacks;
+		c->worst_object = object;
+		c->worst_reason = all->reason;
+	}
+}
+
 void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view,
 			struct drain *d, uint64_t weight)
 {
@@ -26,10 +76,8 @@ void probe__fill_sample(struct sample *sample, struct who *who, const struct sta
 	sample->count = view->count;
 	sample->incomplete = view->incomplete;
 	d->coverage.stacks += weight;
-	if (!view->incomplete) {
+	if (view->incomplete)
+		add_incomplete(&d->coverage, view, weight);
+	else
 		d->coverage.complete += weight;
-	} else if (!d->coverage.worst_reason) { /* stacks come largest first */
-		d->coverage.worst_reason = view->incomplete;
-		d->coverage.worst_object = view->stopped_in;
-	}
 }

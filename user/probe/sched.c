@@ -381,11 +381,6 @@ static const struct unit *sched__unit(const struct probe *probe)
 	return &((const struct sched *)probe)->unit;
 }
 
-static uint64_t sched__runs(const struct loss *l)
-{
-	return l->count[PART_WALL_PREV][OUTCOME_HITS] + l->count[PART_WALL_WAKE][OUTCOME_HITS];
-}
-
 static void sched__close(struct probe *probe)
 {
 	struct sched *s = (struct sched *)probe;
@@ -414,6 +409,5 @@ const struct probe_type probe_sched = {
 	.record = sched__record,
 	.drain = sched__drain,
 	.unit = sched__unit,
-	.runs = sched__runs,
 	.close = sched__close,
 };

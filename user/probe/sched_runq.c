@@ -28,7 +28,15 @@ const struct metric metric_runq_ran = {
 	.shape = SHAPE_RANKING,
 };
 
-/* All CPUs' cumulative histograms, summed; the maximum is the one since the last cut. */
+/* The longest wait on a CPU in the interval that ended; none if the CPU has had no wait since it began. */
+static uint64_t max_of(const struct runq_hist *h, uint64_t from_ns, uint64_t to_ns)
+{
+	if (h->max_cut == to_ns)
+		return h->max_before;
+	return h->max_cut == from_ns ? h->max : 0;
+}
+
+/* All CPUs' cumulative histograms, summed. */
 int sched__read_runq(struct sched *s)
 {
 	struct runq_hist *sum = &s->runq_now;
@@ -43,7 +51,7 @@ int sched__read_runq(struct sched *s)
 	if (bpf_map_lookup_elem(unit__map_fd(&s->unit, "runq_hists"), &key, per_cpu))
 		err = -errno;
 	for (int cpu = 0; !err && cpu < cpus; cpu++) {
-		uint64_t max = per_cpu[cpu].max_cut == s->cut_ns ? per_cpu[cpu].max_before : per_cpu[cpu].max;
+		uint64_t max = max_of(&per_cpu[cpu], s->emitted_cut_ns, s->cut_ns);
 
 		sum->sum += per_cpu[cpu].sum;
 		sum->max = max > sum->max ? max : sum->max;

@@ -18,10 +18,6 @@ const struct metric metric_thread_time = {
 	.labels = {"state", "letter"},
 };
 
-/* A thread watched this soon after its birth was watched from its birth on: all of its CPU time is ours to
- * tell. */
-#define NEWBORN_NS 20000000
-
 /* A thread that has ended has no numbers in PID namespaces any more: those of its last sweep stand. */
 static void seen__describe(struct thread_seen *t, const struct thread_record *r)
 {
@@ -71,9 +67,9 @@ int sched__account(struct sched *s, const struct thread_record *r)
 	if (!t)
 		return -ENOMEM;
 	seen__describe(t, r);
-	if (is_new && r->watched_ns > r->start_ns + NEWBORN_NS) {
-		t->utime_ns = r->utime_ns;
-		t->stime_ns = r->stime_ns;
+	if (is_new) {
+		t->utime_ns = r->utime_before_ns;
+		t->stime_ns = r->stime_before_ns;
 	}
 	if (r->type == RECORD_EXIT)
 		seen__end(s, t, r);

@@ -63,6 +63,8 @@ static int unit__share_maps(struct unit *u)
 	struct bpf_map *map;
 	int err;
 
+	u->shares_maps = l->marks_fd >= 0 || l->raw_marks_fd >= 0;
+	u->shares_marks = marks >= 0;
 	err = bpf_map__reuse_fd(bpf_object__find_map_by_name(u->object, "ring"), l->ring_fd);
 	map = bpf_object__find_map_by_name(u->object, "known_stacks");
 	if (!err && map)
@@ -79,7 +81,7 @@ static void unit__set_common(struct unit *u)
 	const struct loader_options *o = &u->loader->options;
 	bool kernel = !o->user_only, user = !o->kernel_only;
 
-	unit__set(u, "pid_namespace", u->loader->pid_namespace, sizeof(u->loader->pid_namespace));
+	unit__set(u, "pid_namespace", &u->loader->pid_namespace, sizeof(u->loader->pid_namespace));
 	unit__set(u, "target", &u->loader->target->filter, sizeof(struct target_filter));
 	unit__set(u, "stack_salt", &u->loader->salt, sizeof(u->loader->salt));
 	unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
@@ -275,6 +277,7 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
 	if (bpf_map_update_elem(u->cells_outer, &slot, &next, BPF_ANY))
 		return -errno;
 	u->cells_active = !u->cells_active;
+	loader__drain(u->loader); /* whatever was counted until then has its stack's record in the ring */
 	return cells__take(full, u->loader->cpus, rows, count);
 }
 
@@ -285,10 +288,12 @@ void unit__losses(const struct unit *u, struct loss *sum)
 	uint32_t key = 0;
 
 	if (per_cpu && !bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu))
-		for (int cpu = 0; cpu < cpus; cpu++)
+		for (int cpu = 0; cpu < cpus; cpu++) {
+			sum->runs += per_cpu[cpu].runs;
 			for (int part = 0; part < PART_COUNT; part++)
 				for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
 					sum->count[part][outcome] += per_cpu[cpu].count[part][outcome];
+		}
 	free(per_cpu);
 }
 
@@ -309,21 +314,74 @@ void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs)
 	}
 }
 
-/* What one map takes at most, by the kernel's own structures; a ring buffer's entries are its bytes. */
+static uint64_t round_up(uint64_t n, uint64_t unit)
+{
+	return (n + unit - 1) / unit * unit;
+}
+
+/* Shared, and counted with the object that came first. */
+static bool is_made_before(const struct unit *u, const struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+
+	if (!strcmp(name, "ring") || !strcmp(name, "known_stacks"))
+		return u->shares_maps;
+	return !strcmp(name, "marks") && u->shares_marks;
+}
+
+/* The kernel's own structures, as its map_mem_usage functions add them up (64 bits). */
+#define MAP_HEAD     1024 /* struct bpf_htab, the largest of the heads, and then some */
+#define HASH_BUCKET  16	  /* struct bucket; there are as many as entries, up to a power of two */
+#define HASH_ELEMENT 48	  /* struct htab_elem, before the key */
+#define HASH_PER_CPU 40	  /* a pointer to a spare element; in some kernels locks */
+#define POINTER	     8
+#define RING_PAGES   3 /* head, consumer's and producer's position */
+
+/* An entry of each CPU's own is behind a pointer; other entries have one to spare for each CPU. */
+static uint64_t hash_bytes(uint64_t key, uint64_t value, uint64_t entries, uint64_t cpus, bool per_cpu)
+{
+	uint64_t buckets = 1;
+
+	while (buckets < entries)
+		buckets *= 2;
+	key = HASH_ELEMENT + round_up(key, 8);
+	if (per_cpu)
+		entries *= key + POINTER + value * cpus;
+	else
+		entries = (entries + cpus) * (key + value);
+	return buckets * HASH_BUCKET + entries + cpus * HASH_PER_CPU;
+}
+
+/* The pages' pointers stand twice, as the data are mapped twice. */
+static uint64_t ring_bytes(uint64_t bytes, uint64_t page)
+{
+	return bytes + RING_PAGES * page + (RING_PAGES + 2 * (bytes / page)) * POINTER;
+}
+
+/* What one map takes at most. */
 static uint64_t map_bytes(const struct unit *u, const struct bpf_map *map)
 {
-	uint64_t value = (bpf_map__value_size(map) + 7) & ~7u, entries = bpf_map__max_entries(map);
+	uint64_t value = round_up(bpf_map__value_size(map), 8), entries = bpf_map__max_entries(map);
+	uint64_t key = bpf_map__key_size(map), cpus = u->loader->cpus, page = sysconf(_SC_PAGESIZE);
 	enum bpf_map_type type = bpf_map__type(map);
 
-	if (!bpf_map__autocreate(map))
+	if (!bpf_map__autocreate(map) || is_made_before(u, map))
 		return 0;
-	if (type == BPF_MAP_TYPE_PERCPU_ARRAY || type == BPF_MAP_TYPE_PERCPU_HASH)
-		value *= u->loader->cpus;
-	if (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH)
-		value += bpf_map__key_size(map) + 48; /* struct htab_elem and its share of the buckets */
-	if (type == BPF_MAP_TYPE_RINGBUF)
-		value = 1;
-	return value * entries; /* task storage: nothing before there are threads */
+	switch (type) {
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+		return MAP_HEAD + hash_bytes(key, value, entries, cpus, type == BPF_MAP_TYPE_PERCPU_HASH);
+	case BPF_MAP_TYPE_RINGBUF:
+		return MAP_HEAD + ring_bytes(entries, page);
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+		return MAP_HEAD + (POINTER + value * cpus) * entries;
+	case BPF_MAP_TYPE_TASK_STORAGE: /* nothing before there are threads */
+		return 0;
+	default: /* arrays; those that user space maps begin on a page of their own */
+		if (bpf_map__map_flags(map) & BPF_F_MMAPABLE)
+			return page + round_up(value * entries, page);
+		return MAP_HEAD + value * entries;
+	}
 }
 
 uint64_t unit__map_bytes(const struct unit *u)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "session/account.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -8,7 +9,6 @@
 #include "base/fd.h"
 
 #define WINDOW_NS 50000000ULL	/* statistics are on for this long */
-#define FIRST_NS  100000000ULL	/* after the start */
 #define PERIOD_NS 5000000000ULL /* and then this often */
 
 static const char *const parts[] = {
@@ -43,19 +43,11 @@ static void sum_losses(struct probe *const *probes, struct loss *sum)
 		unit__losses((*probes)->type->unit(*probes), sum);
 }
 
-static uint64_t sum_runs(struct probe *const *probes, const struct loss *l)
-{
-	uint64_t runs = 0;
-
-	for (; *probes; probes++)
-		runs += (*probes)->type->runs(l);
-	return runs;
-}
-
 void account__begin(struct account_book *a, uint64_t now_ns)
 {
-	*a = (struct account_book){.statistics_fd = -1, .next_window_ns = now_ns + FIRST_NS};
+	*a = (struct account_book){.statistics_fd = -1, .next_window_ns = now_ns};
 	a->base_cpu_ns = own_cpu_ns();
+	account__tick(a, now_ns);
 }
 
 void account__tick(struct account_book *a, uint64_t now_ns)
@@ -71,14 +63,15 @@ void account__tick(struct account_book *a, uint64_t now_ns)
 	}
 }
 
-/* BPF time = runs, which the loss account knows, times what a run cost while statistics were on. */
+/* BPF time = runs, which are counted, times what a run cost while statistics were on. NAN: they never were.
+ */
 static double bpf_ns(struct probe *const *probes, uint64_t runs)
 {
 	uint64_t run_ns = 0, measured = 0;
 
 	for (; *probes; probes++)
 		unit__cost((*probes)->type->unit(*probes), &run_ns, &measured);
-	return measured ? (double)run_ns / measured * runs : 0;
+	return measured ? (double)run_ns / measured * runs : NAN;
 }
 
 static void add_row(struct account_book *a, int part, int outcome, uint64_t count)
@@ -114,13 +107,12 @@ double account__cost(const struct account_book *a, struct probe *const *probes, 
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct loss now;
-	uint64_t runs;
 
 	sum_losses(probes, &now);
-	runs = sum_runs(probes, &now) - sum_runs(probes, &a->base);
 	if (!elapsed_ns || cpus < 1)
-		return 0;
-	return (own_cpu_ns() - a->base_cpu_ns + bpf_ns(probes, runs)) / ((double)elapsed_ns * cpus);
+		return NAN;
+	return (own_cpu_ns() - a->base_cpu_ns + bpf_ns(probes, now.runs - a->base.runs)) /
+	       ((double)elapsed_ns * cpus);
 }
 
 void account__close(struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns, bool still)

@@ -21,7 +21,7 @@ struct account_book {
 	size_t row_count;
 	uint64_t lost;
 	bool accounted;
-	double own_cost; /* share of the machine's CPU time */
+	double own_cost; /* share of the machine's CPU time; NAN: what the BPF programs took is not known */
 };
 
 void account__begin(struct account_book *a, uint64_t now_ns); /* before the probes begin to count */
@@ -30,7 +30,7 @@ void account__begin(struct account_book *a, uint64_t now_ns); /* before the prob
 void account__tick(struct account_book *a, uint64_t now_ns);
 /* `still`: nothing runs any more, so the laws must hold exactly; else events in flight are allowed for. */
 void account__close(struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns, bool still);
-/* sonde's share of the machine's CPU time since the interval's start. */
+/* sonde's share of the machine's CPU time since the interval's start; NAN as above. */
 double account__cost(const struct account_book *a, struct probe *const *probes, uint64_t elapsed_ns);
 /* Since the interval's start, for the progress line. Events: samples, and switches to watched threads. */
 void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Words about a run: the progress line, and --dry-run. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 void session__show_progress(struct session *s)
 {
+	uint64_t duration = s->plan->options->duration_ns, end = duration ? s->start_ns + duration : 0;
 	uint64_t now = units__now_ns(), events, lost;
 	struct buf line = {0};
 
@@ -22,11 +24,12 @@ void session__show_progress(struct session *s)
 	units__count(&line, events);
 	buf__puts(&line, " events, ");
 	units__count(&line, lost);
-	buf__printf(&line, " lost, own cost %.1f %%",
-		    100 * account__cost(&s->book, s->probes, now - s->interval_start_ns));
-	if (s->plan->options->duration_ns)
-		buf__printf(&line, ", %.0f s to go",
-			    (s->start_ns + s->plan->options->duration_ns - now) / 1e9);
+	buf__puts(&line, " lost, own cost ");
+	sink__cost(&line, account__cost(&s->book, s->probes, now - s->interval_start_ns));
+	if (end > now)
+		buf__printf(&line, ", %.0f s to go", (end - now) / 1e9);
+	else if (end)
+		buf__puts(&line, ", ending");
 	else
 		buf__puts(&line, ", Ctrl-C ends");
 	buf__write(&line, stderr);
@@ -63,9 +66,9 @@ int session__describe(struct session *s)
 			buf__puts(&out, "  event    one perf event per online CPU\n");
 		bytes += unit__map_bytes(u);
 	}
-	buf__puts(&out, "maps: at most ");
-	units__bytes(&out, bytes);
-	buf__puts(&out, " of kernel memory\nprivileges: CAP_BPF and CAP_PERFMON");
+	/* a promise is rounded up */
+	buf__printf(&out, "maps: at most %.1fMiB of kernel memory\n", ceil(bytes * 10.0 / (1 << 20)) / 10);
+	buf__puts(&out, "privileges: CAP_BPF and CAP_PERFMON");
 	if (samples)
 		buf__puts(&out, "; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
 	buf__puts(&out,

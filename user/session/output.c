@@ -51,7 +51,7 @@ static char *read_command_line(void)
 
 static bool is_file(const char *path)
 {
-	return strcmp(path, "-") && strcmp(path, "/dev/stdout");
+	return !outfile__is_standard_output(path);
 }
 
 static int choose(struct output *out, const struct options *o, const char *pipe_format)
@@ -77,17 +77,39 @@ static int choose(struct output *out, const struct options *o, const char *pipe_
 	return 0;
 }
 
-static int open_sink(struct output *out, const char *path)
+/* One line for the first error of the result. Returns err. */
+static int complain(struct output *out, int err)
 {
+	const char *path = out->options.path;
 	struct buf shown = {0};
 
+	if (!err || err == -EPIPE || out->complained)
+		return err;
+	text__puts(&shown, is_file(path) ? path : "standard output", TEXT_TERMINAL);
+	msg__error("cannot write %s: %s", buf__text(&shown), strerror(-err));
+	buf__free(&shown);
+	out->complained = true;
+	return err;
+}
+
+static int open_sink(struct output *out, const char *path)
+{
 	out->options.path = path;
 	out->sink = out->type->open(&out->options);
 	if (out->sink)
 		return 0;
-	text__puts(&shown, path, TEXT_TERMINAL);
-	msg__error("cannot write %s: %s", buf__text(&shown), strerror(errno));
-	buf__free(&shown);
+	complain(out, -errno);
+	return EXIT_USAGE;
+}
+
+/* Documents are one a file; lines of folded stacks may follow each other. */
+static int check_stream(const struct output *out, const struct options *o)
+{
+	if (!o->interval_ns || is_file(out->path) || !out->type->needs_file_per_interval ||
+	    !strcmp(out->type->name, "folded"))
+		return 0;
+	msg__error("-i: standard output cannot hold one %s per interval: say -o FILE.%s, which numbers them",
+		   out->type->name, out->type->name);
 	return EXIT_USAGE;
 }
 
@@ -137,7 +159,9 @@ int output__open(struct output *out, const struct options *o, const char *pipe_f
 		.min_width = 0.1,
 		.title = o->title,
 	};
-	code = open_sink(out, out->path);
+	code = check_stream(out, o);
+	if (!code)
+		code = open_sink(out, out->path);
 	if (!code && out->numbered) { /* the place can be written: files are opened one by one */
 		out->sink->type->close(out->sink, false);
 		out->sink = NULL;
@@ -152,13 +176,23 @@ void output__announce(const struct output *out)
 			  out->type->name);
 }
 
+/* The name stays as long as its sink may ask for it. */
 static int open_numbered(struct output *out, unsigned number)
 {
-	char *path = outfile__numbered(out->path, number);
-	int code = path ? open_sink(out, path) : EXIT_RUN_FAILED;
+	free(out->numbered_path);
+	out->numbered_path = outfile__numbered(out->path, number);
+	if (!out->numbered_path)
+		return -ENOMEM;
+	return open_sink(out, out->numbered_path) ? -EIO : 0;
+}
 
-	free(path);
-	return code ? -EIO : 0;
+/* The preview is a courtesy: if stderr cannot be written, it ends and the result goes on. */
+static void keep_preview(struct output *out, int err)
+{
+	if (!err)
+		return;
+	out->preview->type->close(out->preview, false);
+	out->preview = NULL;
 }
 
 int output__begin(struct output *out, const struct interval *interval)
@@ -166,18 +200,18 @@ int output__begin(struct output *out, const struct interval *interval)
 	int err = out->sink ? 0 : open_numbered(out, interval->number);
 
 	if (!err)
-		err = out->sink->type->begin(out->sink, interval);
+		err = complain(out, out->sink->type->begin(out->sink, interval));
 	if (!err && out->preview)
-		err = out->preview->type->begin(out->preview, interval);
+		keep_preview(out, out->preview->type->begin(out->preview, interval));
 	return err;
 }
 
 int output__point(struct output *out, const struct point *point)
 {
-	int err = out->sink->type->point(out->sink, point);
+	int err = complain(out, out->sink->type->point(out->sink, point));
 
 	if (!err && out->preview)
-		err = out->preview->type->point(out->preview, point);
+		keep_preview(out, out->preview->type->point(out->preview, point));
 	return err;
 }
 
@@ -186,14 +220,14 @@ static int close_sink(struct output *out, bool keep)
 	int err = 0;
 
 	if (out->sink)
-		err = out->sink->type->close(out->sink, keep);
+		err = complain(out, out->sink->type->close(out->sink, keep));
 	out->sink = NULL;
 	return err;
 }
 
 int output__end(struct output *out, const struct interval *interval)
 {
-	int err = out->sink->type->end(out->sink, interval);
+	int err = complain(out, out->sink->type->end(out->sink, interval));
 
 	if (!err && out->numbered)
 		err = close_sink(out, true);
@@ -202,7 +236,7 @@ int output__end(struct output *out, const struct interval *interval)
 		return 0;
 	}
 	if (!err && out->preview)
-		err = out->preview->type->end(out->preview, interval);
+		keep_preview(out, out->preview->type->end(out->preview, interval));
 	return err;
 }
 
@@ -212,9 +246,8 @@ int output__close(struct output *out, bool keep)
 
 	if (out->preview)
 		out->preview->type->close(out->preview, false);
-	if (err && err != -EPIPE)
-		msg__error("cannot write %s: %s", out->path, strerror(-err));
 	free(out->command_line);
+	free(out->numbered_path);
 	free(out->path);
 	*out = (struct output){.reader_gone = out->reader_gone};
 	return err == -EPIPE ? 0 : err;

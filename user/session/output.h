@@ -13,7 +13,9 @@ struct output {
 	struct sink *sink;    /* open; NULL between numbered files */
 	struct sink *preview; /* the top lines on stderr beside a file; NULL: none */
 	char *command_line, *path;
+	char *numbered_path; /* of the last numbered file */
 	bool numbered, reader_gone;
+	bool complained;      /* the one line about an error of the result is written */
 	bool chosen_for_pipe; /* the format is one that the user may not expect */
 };
 
@@ -21,6 +23,8 @@ struct output {
 int output__open(struct output *out, const struct options *o, const char *pipe_format, bool needs_stacks);
 /* One note, once the run is sure to begin: what stdout gets, if that was not asked for. */
 void output__announce(const struct output *out);
+/* 0 or -errno, after one line if it is the result's and not EPIPE. An error of the preview ends the preview
+ * alone. */
 int output__begin(struct output *out, const struct interval *interval);
 int output__point(struct output *out, const struct point *point);
 int output__end(struct output *out,

@@ -2,9 +2,12 @@
 #include "session/session_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -214,12 +217,40 @@ static int session__drain(struct session *s, struct drain *d)
 /* The last words of a run whose result is a stream for programs: everybody else has a head line. */
 static void say_summary(const struct session *s, const struct interval *i)
 {
+	struct buf cost = {0};
+
 	if (!i->last || s->plan->options->quiet || s->output.preview ||
 	    !strcmp(s->output.type->name, "table"))
 		return;
-	msg__note("%s, %.1f s in %u interval%s, %llu lost, own cost %.1f %%", i->subject,
+	sink__cost(&cost, i->own_cost);
+	msg__note("%s, %.1f s in %u interval%s, %llu lost, own cost %s", i->subject,
 		  (i->end_ns - s->start_ns) / 1e9, i->number, i->number == 1 ? "" : "s",
-		  (unsigned long long)i->lost, 100 * i->own_cost);
+		  (unsigned long long)i->lost, buf__text(&cost));
+	buf__free(&cost);
+}
+
+static bool has_capability(unsigned number)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective & 1u << number;
+}
+
+/* Without a capability the names are missing in every interval; else a file fails once, as when its process
+ * ends. No number: a file counts anew whenever its process's mappings are read again. */
+static void note_files(struct session *s, struct buf *note, uint64_t failed)
+{
+	bool more = failed > s->files_failed;
+
+	s->files_failed = failed;
+	if (failed && !has_capability(CAP_SYS_PTRACE))
+		buf__puts(note, "some files could not be read: CAP_SYS_PTRACE (and CAP_DAC_READ_SEARCH) "
+				"would allow it\n");
+	else if (failed && !has_capability(CAP_DAC_READ_SEARCH))
+		buf__puts(note, "some files could not be read: CAP_DAC_READ_SEARCH would allow it\n");
+	else if (more)
+		buf__puts(note, "some files could not be read\n");
 }
 
 /* The words that only the session knows: stacks that came but were refused. */
@@ -235,6 +266,7 @@ static void add_notes(struct session *s, struct drain *d)
 	if (c.kernel_hidden)
 		buf__puts(&d->note, "kernel frames have no names: /proc/kallsyms hides addresses "
 				    "(kernel.kptr_restrict, CAP_SYSLOG)\n");
+	note_files(s, &d->note, c.files_failed);
 	if (d->lost_threads)
 		buf__printf(&d->note, "the time of %llu threads could not be read at the interval's end\n",
 			    (unsigned long long)d->lost_threads);
@@ -299,12 +331,13 @@ int session__end_interval(struct session *s, bool last)
 		s->output.reader_gone = true;
 		err = 0;
 	}
-	if (err)
-		msg__error("cannot write the result: %s", strerror(-err));
+	if (err && !s->output.complained)
+		msg__error("cannot collect the result: %s", strerror(-err));
 	if (!err)
 		say_summary(s, &interval);
 	buf__free(&d.headline);
 	buf__free(&d.note);
+	table__free(&d.coverage.stopped);
 	s->interval_start_ns = d.to_ns;
 	return err;
 }
@@ -397,6 +430,19 @@ static int session__prepare(struct session *s)
 	return code ? code : session__attach(s);
 }
 
+/* With `2>&-` the next file that is opened would be stderr, and words would go into it. To these nothing can
+ * be written, as to a closed one, and COMMAND does not get them. */
+static void occupy_standard_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int session__run(const struct session_plan *plan)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -404,6 +450,7 @@ int session__run(const struct session_plan *plan)
 
 	if (!s)
 		return EXIT_RUN_FAILED;
+	occupy_standard_streams();
 	s->plan = plan;
 	s->child.release_fd = s->child.error_fd = s->child.pidfd = -1;
 	s->book.statistics_fd = -1;

@@ -47,7 +47,7 @@ struct session {
 	uint64_t start_ns, interval_start_ns;
 	struct timespec wall_start; /* of the interval */
 	unsigned number;
-	uint64_t drained_bytes, refused, stacks_refused;
+	uint64_t drained_bytes, refused, stacks_refused, files_failed;
 	bool sweep_wanted, progress_shown;
 	enum stop_reason stop;
 };

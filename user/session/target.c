@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "probe/cgroup.h"
+#include "probe/loader.h"
 
 static int target__add(struct target *t, pid_t pid)
 {
@@ -200,6 +201,18 @@ static int target__check(const struct options *o, pid_t child)
 		msg__error("-p and -t exclude each other");
 		return EXIT_USAGE;
 	}
+	if (o->follow && !child && !o->pids.count && !o->tids.count) {
+		msg__error("--follow wants -p, -t or `-- COMMAND`: whose descendants?");
+		return EXIT_USAGE;
+	}
+	if (o->pass_status && !child) {
+		msg__error("--pass-status wants `-- COMMAND`: whose status?");
+		return EXIT_USAGE;
+	}
+	if (o->user_only && o->kernel_only) {
+		msg__error("-U and -K exclude each other: without them both kinds of frames are shown");
+		return EXIT_USAGE;
+	}
 	return 0;
 }
 
@@ -229,7 +242,9 @@ int target__resolve(struct target *t, const struct options *o, pid_t child, stru
 	if (target__has(t, t->never))
 		t->never = 0;
 	if (!code && !subject->len && !child)
-		buf__printf(subject, "machine, %ld CPUs", sysconf(_SC_NPROCESSORS_ONLN));
+		buf__printf(subject, "%s, %ld CPUs",
+			    loader__pid_namespace() ? "this PID namespace" : "machine",
+			    sysconf(_SC_NPROCESSORS_ONLN));
 	return code;
 }
 

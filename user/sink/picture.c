@@ -2,6 +2,7 @@
 #include "sink/picture.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,7 +207,8 @@ static void state_facts(struct picture *p, const struct interval *interval)
 	set_if_known(g, "note", interval->note);
 	set_if_known(g, "metric", p->metric);
 	state_coverage(g, interval);
-	flamegraph__setf(g, "own-cost", "%.4f", interval->own_cost);
+	if (!isnan(interval->own_cost))
+		flamegraph__setf(g, "own-cost", "%.4f", interval->own_cost);
 }
 
 int picture__end(struct sink *s, const struct interval *interval)
@@ -225,6 +227,9 @@ int picture__end(struct sink *s, const struct interval *interval)
 	state_facts(p, interval);
 	p->write(&out, &p->graph, &style);
 	err = out.failed || p->graph.failed ? -ENOMEM : buf__write(&out, outfile__stream(p->file));
+	errno = 0;
+	if (!err && fflush(outfile__stream(p->file))) /* who reads a pipe gets each interval at its end */
+		err = errno ? -errno : -EIO;
 	buf__free(&out);
 	return err;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink/sink.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -32,6 +33,16 @@ static bool is_listed(const char *words, const char *word)
 			return true;
 	}
 	return false;
+}
+
+void sink__cost(struct buf *out, double share)
+{
+	if (isnan(share))
+		buf__puts(out, "not known");
+	else if (share > 0 && share < 0.0005)
+		buf__puts(out, "<0.1 %");
+	else
+		buf__printf(out, "%.1f %%", 100 * share);
 }
 
 const struct sink_type *sink__by_extension(const char *path)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "model/point.h"
 #include "model/summary.h"
 
@@ -27,7 +28,7 @@ struct interval {
 	uint64_t lost;	/* sum of the drops */
 	bool accounted; /* every law of the loss table holds */
 	struct coverage coverage;
-	double own_cost; /* share of the machine's CPU time, BPF run time included where known */
+	double own_cost; /* share of the machine's CPU time, BPF run time included; NAN: not known */
 };
 
 struct sink_options {
@@ -62,6 +63,7 @@ struct sink {
 extern const struct sink_type *const sink__types[]; /* NULL-terminated; index = choice of -f */
 const struct sink_type *sink__find(const char *name);
 const struct sink_type *sink__by_extension(const char *path); /* NULL: unknown */
+void sink__cost(struct buf *out, double share);		      /* interval.own_cost in words */
 
 /* The top lines of a table, for stderr beside a file. */
 #endif

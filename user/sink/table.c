@@ -148,10 +148,8 @@ static void draw_head(struct page *p, const struct interval *i)
 		page__share(&line, i->coverage.complete, i->coverage.stacks);
 		buf__puts(&line, " complete");
 	}
-	if (i->own_cost > 0 && i->own_cost < 0.0005)
-		buf__puts(&line, ", own cost <0.1 %");
-	else
-		buf__printf(&line, ", own cost %.1f %%", 100 * i->own_cost);
+	buf__puts(&line, ", own cost ");
+	sink__cost(&line, i->own_cost);
 	page__wrap(p, i->lost ? INK_BAD : INK_TITLE, buf__text(&line), ", ");
 	p->out.failed |= line.failed;
 	buf__free(&line);

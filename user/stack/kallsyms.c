@@ -27,6 +27,11 @@ struct gap {
 	char module[MODULE_NAME_MAX], lowest_module[MODULE_NAME_MAX];
 };
 
+/* The text of the scheduler, [start, end); 0: the kernel does not show where it is. */
+struct sched_text {
+	uint64_t start, end;
+};
+
 struct kernel_symbol {
 	uint64_t address;
 	char type;
@@ -54,6 +59,14 @@ static bool is_end_mark(const struct kernel_symbol *s)
 {
 	return (s->len == 6 && !memcmp(s->name, "_etext", 6)) ||
 	       (s->len == 10 && !memcmp(s->name, "_einittext", 10));
+}
+
+static void take_mark(struct sched_text *t, const struct kernel_symbol *s)
+{
+	if (s->len == 18 && !memcmp(s->name, "__sched_text_start", 18))
+		t->start = s->address;
+	else if (s->len == 16 && !memcmp(s->name, "__sched_text_end", 16))
+		t->end = s->address;
 }
 
 /* Of symbols at one place: code before data, global before weak before local, then fewer underscores. */
@@ -106,7 +119,8 @@ static size_t gap_of(const struct lookup *l, size_t count, uint64_t address, siz
 }
 
 /* Fills the gaps; gaps[count] is the one above the last lookup. -EPERM if no symbol shows where it is. */
-static int read_symbols(int fd, const struct lookup *l, size_t count, struct gap *gaps)
+static int read_symbols(int fd, const struct lookup *l, size_t count, struct gap *gaps,
+			struct sched_text *sched_text)
 {
 	struct lines r;
 	struct kernel_symbol s;
@@ -123,6 +137,7 @@ static int read_symbols(int fd, const struct lookup *l, size_t count, struct gap
 		if (!s.address)
 			continue;
 		shown++;
+		take_mark(sched_text, &s);
 		gap = gap_of(l, count, s.address, gap);
 		put(&gaps[gap], &s);
 	}
@@ -155,7 +170,10 @@ static bool in_module(int modules_fd, const char *module, uint64_t symbol, uint6
 	size_t len;
 	bool listed = false, found = false;
 
-	if (modules_fd < 0 || lseek(modules_fd, 0, SEEK_SET) < 0 || lines__open(&r, modules_fd, 1 << 20))
+	/* A kernel without modules has BPF programs and trampolines all the same. */
+	if (modules_fd < 0)
+		return address - symbol < PSEUDO_MODULE_BYTES;
+	if (lseek(modules_fd, 0, SEEK_SET) < 0 || lines__open(&r, modules_fd, 1 << 20))
 		return false;
 	while (!listed && (line = lines__next(&r, &len)))
 		found = module_line_holds(line, module, address, &listed);
@@ -199,11 +217,14 @@ static int take_names(struct lookup *l, size_t count, const struct gap *gaps, in
 int kallsyms__scan(int fd, int modules_fd, struct lookup *l, size_t count, struct name_taker *names)
 {
 	struct gap *gaps = calloc(count + 1, sizeof(*gaps));
+	struct sched_text sched_text = {0};
 	int err;
 
 	if (!gaps)
 		return -ENOMEM;
-	err = read_symbols(fd, l, count, gaps);
+	err = read_symbols(fd, l, count, gaps, &sched_text);
+	for (size_t i = 0; i < count && sched_text.start && !err; i++)
+		l[i].scheduler = l[i].address >= sched_text.start && l[i].address < sched_text.end;
 	if (!err)
 		err = take_names(l, count, gaps, modules_fd, names);
 	for (size_t i = 0; i <= count; i++)

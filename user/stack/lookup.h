@@ -17,6 +17,7 @@ struct lookup {
 	uint8_t rank;	      /* of the candidate; 0: none yet */
 	bool nowhere;	      /* the address lies in no segment */
 	uint8_t start;	      /* enum symbol_start */
+	bool scheduler;	      /* kernel: see struct symbol */
 	uint64_t value, size; /* of the candidate, or of the symbol that has been found */
 	const char *text;     /* found: interned, demangled */
 	const char *module;

@@ -151,6 +151,7 @@ static int keep_answers(struct stacks *s, const struct source *source, const str
 		name->text = text_of(s, source, &symbols[i], &keys[i]);
 		name->object = object_of(s, source, &symbols[i]);
 		name->start = symbols[i].start;
+		name->scheduler = symbols[i].scheduler;
 		name->provisional = provisional && !symbols[i].name;
 		if (!name->text || !name->object)
 			return -ENOMEM;
@@ -283,31 +284,68 @@ static void add_mark(struct stack *stack, const char *text)
 	stack->frames[stack->count++] = (struct frame){.name = text, .object = "", .kind = FRAME_MARK};
 }
 
-/* How a probe came to look: its own program, the tracepoint that ran it, and the scheduler's way to that
- * tracepoint. */
-static bool is_machinery(const char *name)
+static bool begins_with(const char *name, const char *const *prefixes, size_t count)
 {
-	static const char *const prefixes[] = {"bpf_prog_", "bpf_trace_run", "__bpf_trace_", "__traceiter_"};
-
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+	for (size_t i = 0; i < count; i++)
 		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
 			return true;
-	return !strcmp(name, "__schedule") || !strcmp(name, "schedule");
+	return false;
+}
+#define BEGINS_WITH(name, prefixes) begins_with(name, prefixes, sizeof(prefixes) / sizeof(*(prefixes)))
+
+/* Of what bpf_trace_run*() calls, only BPF programs are not of the kernel itself. They may be without a name
+ * (net.core.bpf_jit_harden), and even bear one of a module near by. */
+static bool is_program(const struct frame *f)
+{
+	static const char *const interpreter[] = {"__bpf_prog_run", "___bpf_prog_run"};
+
+	return strcmp(f->object, "[kernel]") || !strcmp(f->name, "[unknown]") ||
+	       BEGINS_WITH(f->name, interpreter);
 }
 
-/* A thread that waits is not "in" the tracepoint that saw it go. A sampled stack has no such frames on top,
- * unless it was really there. */
-static void drop_machinery(struct stack *stack)
+/* How a probe came to look: its own program, and the tracepoint that ran it. The number of these frames; 0:
+ * this is no stack of a hook. A sampled stack has no such frames on top, unless it was really there. */
+static uint16_t hook_frames(const struct stack *stack)
 {
+	static const char *const run[] = {"bpf_trace_run", "__bpf_trace_"};
+	static const char *const tracepoint[] = {"bpf_trace_run", "__bpf_trace_", "__traceiter_"};
 	uint16_t n = 0;
 
-	while (n < stack->kernel_count && is_machinery(stack->frames[n].name))
+	while (n < stack->kernel_count && is_program(&stack->frames[n]))
 		n++;
-	if (!n || !strcmp(stack->frames[0].name, "__schedule") || !strcmp(stack->frames[0].name, "schedule"))
+	if (!n || n == stack->kernel_count || !BEGINS_WITH(stack->frames[n].name, run))
+		return 0;
+	while (n < stack->kernel_count && BEGINS_WITH(stack->frames[n].name, tracepoint))
+		n++;
+	return n;
+}
+
+static bool is_scheduler(struct stacks *s, const struct stack *stack, size_t i)
+{
+	const struct name_key key = key_of(&stack->pending[i]);
+	const struct name *name = table__find(&s->names, &key);
+
+	return (name && name->scheduler) || !strcmp(stack->frames[i].name, "__schedule") ||
+	       !strcmp(stack->frames[i].name, "schedule");
+}
+
+/*
+ * A thread that waits is not "in" the tracepoint that saw it go, nor in the scheduler's way to it. The kernel
+ * leaves all of the scheduler's text out of the stack of a thread that sleeps, which is what the sweep gets:
+ * without it here, too, one place of waiting has one stack, whoever saw it.
+ */
+static void drop_machinery(struct stacks *s, struct stack *stack)
+{
+	size_t n = hook_frames(stack), kept = 0;
+	bool switched = n && n < stack->kernel_count && is_scheduler(s, stack, n);
+
+	for (size_t i = n; n && i < stack->count; i++)
+		if (i >= stack->kernel_count || !switched || !is_scheduler(s, stack, i))
+			stack->frames[kept++] = stack->frames[i];
+	if (!n)
 		return;
-	memmove(stack->frames, stack->frames + n, (stack->count - n) * sizeof(stack->frames[0]));
-	stack->kernel_count -= n;
-	stack->count -= n;
+	stack->kernel_count = (uint16_t)(kept - stack->user_count);
+	stack->count = (uint16_t)kept;
 }
 
 static void finish(struct stacks *s, struct stack *stack)
@@ -317,9 +355,9 @@ static void finish(struct stacks *s, struct stack *stack)
 
 	stack->count = (uint16_t)end.count;
 	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
+	drop_machinery(s, stack);
 	free(stack->pending);
 	stack->pending = NULL;
-	drop_machinery(stack);
 	if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&
 	    !(stack->flags & (STACK_FLAG_KTHREAD | STACK_FLAG_IRQ))) {
 		stack->incomplete = reasons[reason];

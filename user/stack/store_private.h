@@ -44,6 +44,7 @@ struct name_key {
 struct name {
 	const char *text, *object; /* interned; text NULL: asked for, no answer yet */
 	enum symbol_start start;
+	bool scheduler;	  /* as in struct symbol */
 	bool provisional; /* no symbol for now: the file was out of reach, or the perf map still grows */
 };
 

@@ -187,6 +187,7 @@ static void fill(const struct symbol_request *r, const struct lookup *l, bool na
 			.offset = named && l[i].text ? l[i].address - l[i].value : 0,
 			.address = l[i].address,
 			.start = named ? (enum symbol_start)l[i].start : SYMBOL_NO_START,
+			.scheduler = named && l[i].scheduler,
 		};
 }
 

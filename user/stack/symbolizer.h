@@ -7,6 +7,7 @@
 #ifndef SONDE_STACK_SYMBOLIZER_H
 #define SONDE_STACK_SYMBOLIZER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,7 @@ struct symbol {
 	uint64_t offset;    /* of the address in the symbol */
 	uint64_t address;   /* the file's virtual address (ELF): for `object+0xoffset` */
 	enum symbol_start start;
+	bool scheduler; /* kernel: in the text of the scheduler and of what waits by it (__sched) */
 };
 
 struct symbolizer *symbolizer__new(void);
