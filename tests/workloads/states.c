@@ -282,13 +282,15 @@ static void wait_connect(void)
 	int first = socket(AF_UNIX, SOCK_STREAM, 0), second = socket(AF_UNIX, SOCK_STREAM, 0);
 	struct sockaddr_un name;
 	socklen_t size;
+	int queue;
 
-	listening(&name, &size, 0);
+	queue = listening(&name, &size, 0);
 	if (connect(first, (void *)&name, size))
 		work__fail("connect");
 	setsockopt(second, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 	begin();
 	connect(second, (void *)&name, size);
+	close(queue);
 }
 
 static void wait_recvfrom(void)
@@ -367,6 +369,7 @@ static void wait_flock(void)
 		_exit(0);
 	close(file);
 	flock(again, LOCK_EX);
+	close(again);
 }
 
 static void wait_futex(void)
@@ -477,7 +480,7 @@ static void wait_msgrcv(void)
 
 	begin();
 	if (!later())
-		_exit(msgsnd(queue, &message, 1, 0) != 0);
+		_exit(msgsnd(queue, &message, 1, 0) ? 1 : 0);
 	msgrcv(queue, &message, 1, 0, 0);
 	msgctl(queue, IPC_RMID, NULL);
 }
@@ -489,7 +492,7 @@ static void wait_semop(void)
 
 	begin();
 	if (!later())
-		_exit(semop(set, &give, 1) != 0);
+		_exit(semop(set, &give, 1) ? 1 : 0);
 	syscall(SYS_semop, set, &take, 1); /* semop() is semtimedop */
 	semctl(set, 0, IPC_RMID);
 }
@@ -500,7 +503,8 @@ static void wait_semtimedop(void)
 	int set = semget(IPC_PRIVATE, 1, 0600);
 
 	begin();
-	semtimedop(set, &take, 1, &span);
+	if (!semtimedop(set, &take, 1, &span))
+		work__fail("semtimedop");
 	semctl(set, 0, IPC_RMID);
 }
 
@@ -533,7 +537,7 @@ static void wait_stopped(void)
 
 	begin();
 	if (!later())
-		_exit(kill(pid, SIGCONT) != 0);
+		_exit(kill(pid, SIGCONT) ? 1 : 0);
 	raise(SIGSTOP);
 }
 
