@@ -69,7 +69,7 @@ ready_time() {
 	exactly ready_time none
 }
 
-# Spinners wait for tens of milliseconds; who sleeps afterwards has the CPU for itself, and intervals of its own.
+# Spinners wait for milliseconds; who sleeps afterwards, on another CPU, hardly waits, and has intervals of its own.
 calm_after_spinners() {
 	run_command runq -i 200ms -- spin 3 "$(last_cpu)" 1 800
 	nothing_lost

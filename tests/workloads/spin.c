@@ -4,7 +4,7 @@
  * wall time: the run queue of that CPU always holds THREADS runnable threads, each waits THREADS - 1 slices
  * between two turns. Prints for each of them, as the last thing that it measured before it ended: "switches
  * TID N" (its nr_switches: voluntary and not) and "cpu_ns TID N"; and "switches TID N" of main, which waits
- * in pthread_join and then sleeps SLEEPS times for 1 ms, with the CPU to itself.
+ * in pthread_join and then sleeps SLEEPS times for 1 ms, on another CPU.
  */
 #include "workload.h"
 #include <pthread.h>
@@ -38,6 +38,17 @@ WORK_FN static void *spin_thread(void *arg)
 	return NULL;
 }
 
+/* To any other CPU: nothing more happens on this one. */
+static void leave(long cpu)
+{
+	cpu_set_t others;
+
+	memset(&others, 0xff, sizeof(others));
+	CPU_CLR(cpu, &others);
+	if (sched_setaffinity(0, sizeof(others), &others))
+		work__fail("sched_setaffinity");
+}
+
 int main(int argc, char **argv)
 {
 	bool now = work__flag(&argc, argv, "--now");
@@ -68,6 +79,8 @@ int main(int argc, char **argv)
 	}
 	for (long i = 0; i < n; i++)
 		pthread_join(spinners[i].thread, NULL);
+	if (sleeps)
+		leave(cpu);
 	for (long i = 0; i < sleeps; i++)
 		work__sleep_ns(NSEC_PER_MS);
 	for (long i = 0; i < n; i++)
