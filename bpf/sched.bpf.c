@@ -267,7 +267,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 	}
 	missed = switch__in_was_missed(t);
 	if (missed)
-		loss__count(l, WALL_PREV, MISSED);
+		loss__count(l, WALL_PREV, UNSEEN);
 	else
 		loss__count(l, WALL_PREV, AGGREGATED);
 	if (preempt || !prev_state)
