@@ -241,14 +241,14 @@ inline_always bool state__is_block(u32 state)
 }
 
 /* A thread that is switched out ran before; if its account says that it waits for a CPU, the kernel did not
- * report when that wait ended. How long it waited and how long it ran is not known. */
+ * report when that wait ended. Waits are short beside what runs after them: all of it counts as running. */
 inline_always bool switch__in_was_missed(struct thread *t)
 {
 	u64 open = t->now.open;
 
 	if (open__state(open) != STATE_RUNNABLE && open__state(open) != STATE_THROTTLED)
 		return false;
-	t->now.open = open__make(open__since(open), STATE_UNKNOWN);
+	t->now.open = open__make(open__since(open), STATE_RUNNING);
 	return true;
 }
 
@@ -256,7 +256,6 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 			       struct loss *l)
 {
 	struct thread *t = thread__get(prev);
-	bool missed;
 	u32 state;
 	u64 open;
 
@@ -265,8 +264,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		loss__count(l, WALL_PREV, FILTERED);
 		return;
 	}
-	missed = switch__in_was_missed(t);
-	if (missed)
+	if (switch__in_was_missed(t))
 		loss__count(l, WALL_PREV, UNSEEN);
 	else
 		loss__count(l, WALL_PREV, AGGREGATED);
@@ -278,7 +276,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		state = forget(&l->scratch, state__of_block(prev, prev_state, USER_CURRENT));
 	open = t->now.open;
 	thread__enter(t, state, now, STATE_RUNNING);
-	if (!missed && state__is_block(open__state(open)) &&
+	if (state__is_block(open__state(open)) &&
 	    config.offcpu) /* neither its wakeup nor its switch in was reported */
 		offcpu__ended(t, open__state(open), open__since(open), now, l);
 	if (!preempt && (prev_state & TASK_DEAD)) {
