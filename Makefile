@@ -71,7 +71,7 @@ test: ## set up, build and test everything (root)
 SAN = $(B)/san
 SAN_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-omit-frame-pointer
-ROOMS = sink stack model base
+ROOMS = sink stack helper object model base
 $(SAN)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -c $< -o $@

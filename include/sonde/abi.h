@@ -48,6 +48,7 @@ enum record_type {
 	RECORD_EXIT,	  /* struct thread_record: last words of a thread */
 	RECORD_BUSY,	  /* struct thread_record from the sweep, without accounts: ask again */
 	RECORD_SWEEP,	  /* struct plain_record: membership of a cgroup changed, run the sweep */
+	RECORD_SNAPSHOT,  /* struct snapshot_record: a stack that user space unwinds */
 };
 
 /* How a user stack ended. Words in user/stack/store.c. */
@@ -58,6 +59,9 @@ enum stack_end {
 	STACK_FAULT,	    /* user memory could not be read */
 	STACK_NOT_CAPTURED, /* the thread was not running when it was looked at, and this kernel cannot read
 			       its stack */
+	STACK_NO_TABLE,	    /* the unwind table of some code was not there */
+	STACK_NO_MAPPING,   /* a caller's address lies where nothing is mapped */
+	STACK_UNSUPPORTED,  /* code that is described in a way that is not understood */
 	STACK_END_COUNT,
 };
 

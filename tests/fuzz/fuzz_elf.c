@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "stack/symbolizer.h"
+#include "object/symbolizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "stack/lines.h"
+#include "object/lines.h"
 #include "stack/maps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,7 +5,7 @@
 
 #include "fixture.h"
 
-#include "stack/symbolizer.h"
+#include "object/symbolizer.h"
 
 struct asked {
 	int err;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "stack/demangle.h"
+#include "object/demangle.h"
 
 static void known_names(void **state)
 {

@@ -51,7 +51,7 @@ static const struct frame user_stack[] = {
 	U("cache_get"),
 	{.name = "run", .object = "app.jar", .address = 7, .kind = FRAME_JIT},
 	{.name = "inlined", .object = "api", .address = 8, .kind = FRAME_INLINED},
-	MARK("[incomplete: no frame pointers]")};
+	MARK("[truncated: no frame pointers]")};
 static const struct frame irq_stack[] = {K("try_to_wake_up"), MARK("[irq]")};
 
 static void every_type(struct outlet *out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "stack/kallsyms.h"
-#include "stack/symbolizer.h"
+#include "object/kallsyms.h"
+#include "object/symbolizer.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 
 #include "stack/maps.h"
 #include "stack/process.h"
-#include "stack/safefile.h"
+#include "object/safefile.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "stack/symbolizer.h"
+#include "object/symbolizer.h"
 
 #include <errno.h>
 

@@ -405,10 +405,10 @@ static void incomplete_stacks(void **state)
 		enum stack_end end;
 		const char *reason, *mark;
 	} rows[] = {
-		{STACK_NO_FRAME_PTR, "no frame pointers", "[incomplete: no frame pointers]"},
-		{STACK_DEPTH_LIMIT, "depth limit", "[incomplete: depth limit]"},
-		{STACK_FAULT, "unreadable", "[incomplete: unreadable]"},
-		{STACK_NOT_CAPTURED, "not captured", "[incomplete: not captured]"},
+		{STACK_NO_FRAME_PTR, "no frame pointers", "[truncated: no frame pointers]"},
+		{STACK_DEPTH_LIMIT, "depth limit", "[truncated: depth limit]"},
+		{STACK_FAULT, "unreadable", "[truncated: unreadable]"},
+		{STACK_NOT_CAPTURED, "not captured", "[truncated: not captured]"},
 		{STACK_COMPLETE, NULL, NULL},
 	};
 	const uint64_t frames[] = {address((void *)capture), address((void *)getpid) + 1};

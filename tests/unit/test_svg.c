@@ -16,7 +16,7 @@ static void emit_profile(struct outlet *out)
 	static const struct frame syscall[] = {K("vfs_read"), K("do_syscall_64"), LIB("read"), U("main")};
 	static const struct frame jit[] = {{.name = "py::f x", .object = "", .kind = FRAME_JIT},
 					   {.name = "twice", .object = "api", .kind = FRAME_INLINED},
-					   MARK("[incomplete: no unwind table]")};
+					   MARK("[truncated: no unwind table]")};
 	static const struct frame hostile[] = {U(HOSTILE), U("</script><script>alert(1)</script>"),
 					       U("]]>' onload='x")};
 

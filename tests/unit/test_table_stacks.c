@@ -13,11 +13,11 @@ static void profile(struct outlet *out)
 	static const struct frame recursion[] = {U("fib"), U("fib"), U("fib"), U("main"), U("_start")};
 	static const struct frame copy[] = {K("copy_user_generic"), K("vfs_read"),
 					    K("do_syscall_64"),	    LIB("read"),
-					    U("ExecScan"),	    MARK("[incomplete: no frame pointers]")};
+					    U("ExecScan"),	    MARK("[truncated: no frame pointers]")};
 	static const struct frame template[] = {
 		U("std::_Rb_tree<std::string, std::pair<std::string const, int> >::_M_get_insert_unique_pos"),
 		U("main")};
-	static const struct frame lost[] = {MARK("[incomplete: user memory unreadable]")};
+	static const struct frame lost[] = {MARK("[truncated: user memory unreadable]")};
 	struct who a = {.tgid = 4127, .tid = 4127, .comm = "postgres"}, b = {.tgid = 4127, .tid = 4130};
 
 	emit_stack(

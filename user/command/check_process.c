@@ -12,13 +12,13 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "command/check.h"
-#include "stack/elf.h"
+#include "object/elf.h"
 #include "stack/maps.h"
 #include "stack/process.h"
-#include "stack/safefile.h"
-#include "stack/symbolizer.h"
+#include "object/safefile.h"
+#include "object/symbolizer.h"
 
-#define FRAME_POINTERS_PERCENT 15 /* stack/cfi.h */
+#define FRAME_POINTERS_PERCENT 15 /* object/cfi.h */
 
 /* Where the names of a file come from, best first. */
 enum names { NAMES_SYMTAB, NAMES_DEBUG_FILE, NAMES_EXPORTS, NAMES_NONE };

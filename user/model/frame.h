@@ -10,8 +10,8 @@ enum frame_kind {
 	FRAME_LIBRARY, /* a shared object: `_[l]`, only inside SVG and HTML */
 	FRAME_KERNEL,  /* `_[k]` */
 	FRAME_JIT,     /* named by a perf map: `_[j]` */
-	FRAME_INLINED, /* `_[i]` */
-	FRAME_MARK,    /* not code: "[incomplete: ...]", "--", "[irq]" */
+	FRAME_INLINED, /* `_[i]`: with --lines; stands before (leafward of) the frame it was inlined into */
+	FRAME_MARK,    /* not code: "[truncated: ...]", "--", "[irq]" */
 	FRAME_KINDS
 };
 
@@ -21,8 +21,17 @@ enum frame_kind {
  * frame. */
 struct frame {
 	const char *name, *object;
-	uint64_t address; /* as captured */
+	uint64_t address; /* as captured; of an inlined function: that of the frame it was inlined into */
 	enum frame_kind kind;
+	uint32_t line;		   /* with --lines; 0: not known */
+	const char *file;	   /* source file, with --lines; NULL: not known */
+	const struct image *image; /* the mapped file; NULL: none (kernel, JIT, marks) */
+};
+
+/* What a mapping of a frame's file looked like. Owned by who made the frame. */
+struct image {
+	uint64_t start, end, offset; /* of the mapping, in bytes */
+	const char *path, *build_id; /* build id: hex, "" if none */
 };
 
 extern const char *const frame__suffixes[FRAME_KINDS]; /* "" or "_[k]" ...: with `_[l]` */

@@ -18,7 +18,7 @@
 #include "probe/loader.h"
 #include "probe/try.h"
 #include "sonde/try.h"
-#include "stack/lines.h"
+#include "object/lines.h"
 #include "stack/maps.h"
 
 #define POKES 50

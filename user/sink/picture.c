@@ -67,7 +67,7 @@ int picture__begin(struct sink *s, const struct interval *interval)
 static const struct frame irq_mark = {.name = "[irq]", .object = "", .kind = FRAME_MARK};
 static const struct frame waker_mark = {.name = "--", .object = "", .kind = FRAME_MARK};
 
-/* comm; [incomplete: ...]; root ... leaf; --; waker's leaf ... root; waker's comm. Returns the number of
+/* comm; [truncated: ...]; root ... leaf; --; waker's leaf ... root; waker's comm. Returns the number of
  * frames. */
 static size_t put_in_order(const struct frame **order, const struct sample *s, const struct frame *comm,
 			   const struct frame *incomplete, const struct frame *waker_comm)
@@ -107,7 +107,7 @@ static int add_stack(struct picture *p, const struct point *point)
 		p->order = order;
 		p->order_size = size;
 	}
-	buf__printf(&reason, "[incomplete: %s]", s->incomplete ? s->incomplete : "");
+	buf__printf(&reason, "[truncated: %s]", s->incomplete ? s->incomplete : "");
 	incomplete.name = buf__text(&reason);
 	size = put_in_order(p->order, s, &comm, &incomplete, &waker_comm);
 	err = flame__add(&p->graph.tree, p->order, size, s->value, false);

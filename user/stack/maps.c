@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "stack/lines.h"
+#include "object/lines.h"
 
 static bool hex(const char **p, uint64_t *value, char end)
 {

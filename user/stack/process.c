@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/units.h"
-#include "stack/lines.h"
-#include "stack/safefile.h"
+#include "object/lines.h"
+#include "object/safefile.h"
 
 #define MAPPINGS_MAX 65536 /* the kernel's default limit for all mappings of a process is 65530 */
 #define TASKS_MAX    1024  /* looked at to find one that still has its memory */

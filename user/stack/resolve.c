@@ -271,12 +271,18 @@ static const char *const reasons[STACK_END_COUNT] = {
 	[STACK_DEPTH_LIMIT] = "depth limit",
 	[STACK_FAULT] = "unreadable",
 	[STACK_NOT_CAPTURED] = "not captured",
+	[STACK_NO_TABLE] = "no unwind table",
+	[STACK_NO_MAPPING] = "no mapping",
+	[STACK_UNSUPPORTED] = "unwind rule not supported",
 };
 static const char *const marks[STACK_END_COUNT] = {
-	[STACK_NO_FRAME_PTR] = "[incomplete: no frame pointers]",
-	[STACK_DEPTH_LIMIT] = "[incomplete: depth limit]",
-	[STACK_FAULT] = "[incomplete: unreadable]",
-	[STACK_NOT_CAPTURED] = "[incomplete: not captured]",
+	[STACK_NO_FRAME_PTR] = "[truncated: no frame pointers]",
+	[STACK_DEPTH_LIMIT] = "[truncated: depth limit]",
+	[STACK_FAULT] = "[truncated: unreadable]",
+	[STACK_NOT_CAPTURED] = "[truncated: not captured]",
+	[STACK_NO_TABLE] = "[truncated: no unwind table]",
+	[STACK_NO_MAPPING] = "[truncated: no mapping]",
+	[STACK_UNSUPPORTED] = "[truncated: unwind rule not supported]",
 };
 
 static void add_mark(struct stack *stack, const char *text)

@@ -9,7 +9,7 @@
 
 #include "base/units.h"
 #include "stack/store_private.h"
-#include "stack/vdso.h"
+#include "object/vdso.h"
 
 #define REREAD_FIRST_NS \
 	10000000ULL /* between two looks at a process's mappings for addresses that are in none */

@@ -58,7 +58,7 @@ int stacks__resolve(struct stacks *);
 struct stack_view {
 	struct who who; /* comm: of the thread; tid: the one seen first */
 	const char *leader_comm;
-	const struct frame *frames; /* leaf first: kernel, user, the mark "[incomplete: reason]" */
+	const struct frame *frames; /* leaf first: kernel, user, the mark "[truncated: reason]" */
 	size_t count, kernel_count;
 	const char *incomplete; /* reason, or NULL: complete */
 	const char *stopped_in; /* object in which an incomplete walk stopped, or NULL */

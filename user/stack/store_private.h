@@ -8,9 +8,9 @@
 
 #include "base/table.h"
 #include "stack/process.h"
-#include "stack/safefile.h"
+#include "object/safefile.h"
 #include "stack/store.h"
-#include "stack/symbolizer.h"
+#include "object/symbolizer.h"
 
 enum { SOURCE_NONE, SOURCE_KERNEL, SOURCE_VDSO, SOURCE_FIRST_FREE };
 

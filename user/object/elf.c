@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/elf.h"
+#include "object/elf.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "stack/safefile.h"
+#include "object/safefile.h"
 
 #define SECTIONS_MAX 4096 /* linked files have some dozens; libelf allocates about 200 bytes for each */
 #define SEGMENTS_MAX 512

@@ -4,8 +4,8 @@
  * counts were checked), bytes are read by bounded preads: nothing is mapped, nothing is allocated by a size
  * from the file.
  */
-#ifndef SONDE_STACK_ELF_H
-#define SONDE_STACK_ELF_H
+#ifndef SONDE_OBJECT_ELF_H
+#define SONDE_OBJECT_ELF_H
 
 #include <gelf.h>
 #include <stdbool.h>

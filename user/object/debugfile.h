@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Separate debug files: by build id, else by .gnu_debuglink; in the target's own root, then in the host's. */
-#ifndef SONDE_STACK_DEBUGFILE_H
-#define SONDE_STACK_DEBUGFILE_H
+#ifndef SONDE_OBJECT_DEBUGFILE_H
+#define SONDE_OBJECT_DEBUGFILE_H
 
-#include "stack/elf.h"
+#include "object/elf.h"
 
 struct debug_places {
 	const char *root;      /* the target's root directory, "/proc/PID/root"; NULL: only the host's */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/lines.h"
+#include "object/lines.h"
 
 #include <errno.h>
 #include <stdlib.h>

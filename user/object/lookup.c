@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/lookup.h"
+#include "object/lookup.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the unwind tables of a file say about how it was built. */
-#ifndef SONDE_STACK_CFI_H
-#define SONDE_STACK_CFI_H
+#ifndef SONDE_OBJECT_CFI_H
+#define SONDE_OBJECT_CFI_H
 
-#include "stack/elf.h"
+#include "object/elf.h"
 
 /*
  * Percent (rounded) of the rows of .eh_frame whose frame address is computed from the frame pointer; rows

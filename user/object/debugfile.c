@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/debugfile.h"
+#include "object/debugfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "stack/safefile.h"
+#include "object/safefile.h"
 
 #define CHECKED_BYTES_MAX (1ULL << 30) /* a second's worth of CRC; larger files need a build id */
 #define CHUNK_BYTES	  (64u << 10)

@@ -4,10 +4,10 @@
  * belongs to the nearest symbol below it, and only if that is code. The last symbol of a module is bounded by
  * the module's end, or a size that no BPF program and no trampoline exceeds where no list of modules has it.
  */
-#ifndef SONDE_STACK_KALLSYMS_H
-#define SONDE_STACK_KALLSYMS_H
+#ifndef SONDE_OBJECT_KALLSYMS_H
+#define SONDE_OBJECT_KALLSYMS_H
 
-#include "stack/lookup.h"
+#include "object/lookup.h"
 
 /*
  * Streams the symbols past the lookups (sorted, at least one), and marks those in the scheduler's text.

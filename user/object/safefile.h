@@ -4,8 +4,8 @@
  * is triggered), then looked at, then reopened for reading if it is a regular file of a local filesystem. A
  * filesystem that a user-space process serves (FUSE) could let every read wait for ever and is refused.
  */
-#ifndef SONDE_STACK_SAFEFILE_H
-#define SONDE_STACK_SAFEFILE_H
+#ifndef SONDE_OBJECT_SAFEFILE_H
+#define SONDE_OBJECT_SAFEFILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * Addresses that look for a name. A batch is sorted once; each source of symbols is then streamed past it, so
  * that no symbol table is ever held in memory.
  */
-#ifndef SONDE_STACK_LOOKUP_H
-#define SONDE_STACK_LOOKUP_H
+#ifndef SONDE_OBJECT_LOOKUP_H
+#define SONDE_OBJECT_LOOKUP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/threadstart.h"
+#include "object/threadstart.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/safefile.h"
-#include "stack/symtab.h"
+#include "object/safefile.h"
+#include "object/symtab.h"
 
 #define ENTRY_BYTES	64   /* `_start` of every libc we know is shorter */
 #define HEADER_ENCODING 0x3b /* DW_EH_PE_datarel | DW_EH_PE_sdata4: what every linker writes */

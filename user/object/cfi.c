@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/cfi.h"
+#include "object/cfi.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/safefile.h"
+#include "object/safefile.h"
 
 #define RECORD_BYTES_MAX (64u << 10) /* a larger one is stepped over; real ones reach some hundred */
 #define WINDOW_BYTES	 (128u << 10)

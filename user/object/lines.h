@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The lines of a file or of /proc, through one small buffer, whatever the size of the file. */
-#ifndef SONDE_STACK_LINES_H
-#define SONDE_STACK_LINES_H
+#ifndef SONDE_OBJECT_LINES_H
+#define SONDE_OBJECT_LINES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/symtab.h"
+#include "object/symtab.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/safefile.h"
+#include "object/safefile.h"
 
 #define CHUNK_SYMBOLS 2048
 #define SYMBOLS_MAX   (8u << 20)  /* the largest browsers have two million */

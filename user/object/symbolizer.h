@@ -4,8 +4,8 @@
  * it can move into a process of its own. Files arrive as open descriptors, read (never mapped), regular files
  * only.
  */
-#ifndef SONDE_STACK_SYMBOLIZER_H
-#define SONDE_STACK_SYMBOLIZER_H
+#ifndef SONDE_OBJECT_SYMBOLIZER_H
+#define SONDE_OBJECT_SYMBOLIZER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,6 +28,7 @@ struct symbol_request {
 	const char *path;	     /* as the target names it: only to find .gnu_debuglink files beside it */
 	size_t count;
 	const uint64_t *addresses; /* any order */
+	bool lines;		   /* source lines and inlined functions, too (--lines) */
 };
 
 /* Is this where a thread starts? A walk that ends in such a function is complete. */
@@ -37,13 +38,28 @@ enum symbol_start {
 	SYMBOL_START,	      /* nothing calls it: whatever a walk found behind it is not a frame */
 };
 
+struct inlined;
+
 struct symbol {
 	const char *name;   /* demangled; NULL: no name is right. Owned by the symbolizer until its end */
 	const char *module; /* kernel modules: "nf_tables"; NULL otherwise */
 	uint64_t offset;    /* of the address in the symbol */
 	uint64_t address;   /* the file's virtual address (ELF): for `object+0xoffset` */
 	enum symbol_start start;
-	bool scheduler; /* kernel: in the text of the scheduler and of what waits by it (__sched) */
+	bool scheduler;	  /* kernel: in the text of the scheduler and of what waits by it (__sched) */
+	const char *file; /* with `lines`: the source of this address, in `name` itself or in the innermost
+			     inlined function; NULL: not known */
+	uint32_t line;	  /* 0: not known */
+	uint32_t inlined_count;
+	const struct inlined *inlined; /* innermost first; owned by the symbolizer until its end */
+};
+
+/* A function that was inlined at the address. */
+struct inlined {
+	const char *name;      /* demangled */
+	const char *call_file; /* where its caller (the next one, or the symbol) calls it */
+	uint32_t call_line;
+	uint32_t reserved;
 };
 
 struct symbolizer *symbolizer__new(void);

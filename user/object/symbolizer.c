@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/symbolizer.h"
+#include "object/symbolizer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,16 +9,16 @@
 #include <unistd.h>
 
 #include "base/table.h"
-#include "stack/cfi.h"
-#include "stack/debugfile.h"
-#include "stack/demangle.h"
-#include "stack/kallsyms.h"
-#include "stack/lookup.h"
-#include "stack/perfmap.h"
-#include "stack/safefile.h"
-#include "stack/symtab.h"
-#include "stack/threadstart.h"
-#include "stack/vdso.h"
+#include "object/cfi.h"
+#include "object/debugfile.h"
+#include "object/demangle.h"
+#include "object/kallsyms.h"
+#include "object/lookup.h"
+#include "object/perfmap.h"
+#include "object/safefile.h"
+#include "object/symtab.h"
+#include "object/threadstart.h"
+#include "object/vdso.h"
 
 struct symbolizer {
 	struct name_taker taker; /* first: what the scanners see of the symbolizer */

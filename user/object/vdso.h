@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel's shared object in every process, taken from our own: it is the same in all 64-bit ones. */
-#ifndef SONDE_STACK_VDSO_H
-#define SONDE_STACK_VDSO_H
+#ifndef SONDE_OBJECT_VDSO_H
+#define SONDE_OBJECT_VDSO_H
 
 #include <stddef.h>
 

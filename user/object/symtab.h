@@ -8,11 +8,11 @@
  * local; fewer leading underscores; global before weak; the shorter name; the alphabet. So `read`, not
  * `__GI___libc_read`.
  */
-#ifndef SONDE_STACK_SYMTAB_H
-#define SONDE_STACK_SYMTAB_H
+#ifndef SONDE_OBJECT_SYMTAB_H
+#define SONDE_OBJECT_SYMTAB_H
 
-#include "stack/elf.h"
-#include "stack/lookup.h"
+#include "object/elf.h"
+#include "object/lookup.h"
 
 /* Streams `table` past the lookups (sorted) that have no text yet. 0 or -errno; what was found stays. */
 int symtab__scan(const struct elf_file *f, const struct elf_section *table, struct lookup *l, size_t count,

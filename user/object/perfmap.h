@@ -3,10 +3,10 @@
  * Names of just-in-time compiled code out of a /tmp/perf-PID.map: lines "START SIZE NAME", bare hex or with
  * 0x, in any order, names with spaces. Where entries overlap the later line is the newer code.
  */
-#ifndef SONDE_STACK_PERFMAP_H
-#define SONDE_STACK_PERFMAP_H
+#ifndef SONDE_OBJECT_PERFMAP_H
+#define SONDE_OBJECT_PERFMAP_H
 
-#include "stack/lookup.h"
+#include "object/lookup.h"
 
 #define PERF_MAP_BYTES_MAX (64ULL << 20) /* what lies behind is not read */
 

@@ -4,12 +4,12 @@
  * functions have known names, or, in files without a symbol for them, known neighbours and the entry address
  * of the ELF header.
  */
-#ifndef SONDE_STACK_THREADSTART_H
-#define SONDE_STACK_THREADSTART_H
+#ifndef SONDE_OBJECT_THREADSTART_H
+#define SONDE_OBJECT_THREADSTART_H
 
-#include "stack/elf.h"
-#include "stack/lookup.h"
-#include "stack/symbolizer.h"
+#include "object/elf.h"
+#include "object/lookup.h"
+#include "object/symbolizer.h"
 
 /* By the name as it stands in the symbol table. */
 enum symbol_start threadstart__by_name(const char *name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/kallsyms.h"
+#include "object/kallsyms.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "stack/lines.h"
+#include "object/lines.h"
 
 #define KALLSYMS_BYTES_MAX (256ULL << 20)
 #define MODULE_NAME_MAX	   64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* C++ and Rust names as people write them. */
-#ifndef SONDE_STACK_DEMANGLE_H
-#define SONDE_STACK_DEMANGLE_H
+#ifndef SONDE_OBJECT_DEMANGLE_H
+#define SONDE_OBJECT_DEMANGLE_H
 
 #include <stdbool.h>
 

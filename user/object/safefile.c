@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/safefile.h"
+#include "object/safefile.h"
 
 #include <errno.h>
 #include <fcntl.h>

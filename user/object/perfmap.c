@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/perfmap.h"
+#include "object/perfmap.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "stack/lines.h"
-#include "stack/safefile.h"
+#include "object/lines.h"
+#include "object/safefile.h"
 
 #define STEPS_MAX (32u << 20) /* line meets address */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/vdso.h"
+#include "object/vdso.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "stack/lines.h"
+#include "object/lines.h"
 #include "stack/maps.h"
 
 size_t vdso__size(void)

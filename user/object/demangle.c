@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/demangle.h"
+#include "object/demangle.h"
 
 #include <libiberty/demangle.h>
 #include <setjmp.h>

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The helper: a process of its own in which everything runs that parses other people's files (user/object/).
+ * It has no capabilities, a system-call filter, limits on memory and CPU time, and gets files as open
+ * descriptors. If it dies or does not answer in time, the file it worked on has failed, and the next question
+ * starts it anew.
+ *
+ * One question at a time; names are waited for, tables are fetched when they are ready.
+ */
+#ifndef SONDE_HELPER_HELPER_H
+#define SONDE_HELPER_HELPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "object/safefile.h"
+#include "object/symbolizer.h"
+#include "object/unwind_table.h"
+
+struct helper;
+
+struct helper_options {
+	bool in_process;     /* the same code without a process (unit tests, and where none can be had) */
+	uint64_t file_ns;    /* wall time that one file may take; 0: the default */
+	size_t memory_bytes; /* address space of the process; 0: the default */
+	const char *debuginfod_urls; /* NULL or "": never ask the network */
+};
+
+struct helper *helper__start(const struct helper_options *); /* NULL and errno */
+void helper__stop(struct helper *);
+int helper__pid(const struct helper *); /* 0: none runs */
+
+/* As symbolizer__resolve() and symbolizer__coverage(): the same meaning, in the other process. -ETIMEDOUT:
+ * the file took too long; -EPIPE: the helper died on it. Such a file is remembered and not tried again. */
+int helper__resolve(struct helper *, const struct symbol_request *, struct symbol *symbols);
+int helper__coverage(struct helper *, const struct symbol_request *, struct symbol_coverage *);
+
+/* What is asked about a file's code at a file offset. */
+struct table_question {
+	uint64_t ticket;     /* the asker's; comes back with the answer */
+	int fd;		     /* borrowed during the call; -1: the vdso of this process */
+	struct file_key key; /* which file it is */
+	uint64_t offset;     /* of the code in the file: its chunk is wanted */
+};
+
+#define TABLE_LOADS_MAX 8
+
+/* An executable PT_LOAD. */
+struct table_load {
+	uint64_t offset, address, bytes;
+};
+
+/* One chunk. A file whose code is small is answered in whole, one chunk after the other. */
+struct table_answer {
+	uint64_t ticket;
+	int error; /* -errno of the file as a whole: then there is nothing else */
+	bool last; /* of this question */
+	uint32_t load_count;
+	struct table_load loads[TABLE_LOADS_MAX]; /* of the file */
+	char build_id[2 * BUILD_ID_MAX + 1];	  /* hex, "" if none */
+	uint64_t chunk;				  /* its number: virtual address >> UNWIND_CHUNK_SHIFT */
+	struct unwind_chunk what;
+	const void *blob; /* valid until the next call */
+	size_t blob_bytes;
+};
+
+/* 0; -EAGAIN: it has one question already; or -errno. */
+int helper__ask_table(struct helper *, const struct table_question *);
+/* 1: an answer; 0: none yet, or nothing was asked. Waits until `until_ns` (CLOCK_MONOTONIC; 0: not at all).
+ */
+int helper__take_table(struct helper *, struct table_answer *, uint64_t until_ns);
+/* For epoll: readable when there is something to take. -1: in this process. It changes when the helper is
+ * started anew. */
+int helper__fd(const struct helper *);
+
+#endif
