@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "object/lines.h"
-#include "stack/maps.h"
+#include "object/maps.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

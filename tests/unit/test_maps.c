@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
-#include "stack/maps.h"
+#include "object/maps.h"
 #include "stack/process.h"
 #include "object/safefile.h"
 

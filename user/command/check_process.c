@@ -13,7 +13,7 @@
 #include "base/units.h"
 #include "command/check.h"
 #include "object/elf.h"
-#include "stack/maps.h"
+#include "object/maps.h"
 #include "stack/process.h"
 #include "object/safefile.h"
 #include "object/symbolizer.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "object/lines.h"
-#include "stack/maps.h"
+#include "object/maps.h"
 
 size_t vdso__size(void)
 {

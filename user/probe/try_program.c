@@ -19,7 +19,7 @@
 #include "probe/try.h"
 #include "sonde/try.h"
 #include "object/lines.h"
-#include "stack/maps.h"
+#include "object/maps.h"
 
 #define POKES 50
 

@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "base/table.h"
-#include "stack/maps.h"
+#include "object/maps.h"
 
 /* Which program of which process. No padding: a table key. */
 struct process_key {

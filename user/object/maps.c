@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "stack/maps.h"
+#include "object/maps.h"
 
 #include <string.h>
 

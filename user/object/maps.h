@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of /proc/PID/maps. */
-#ifndef SONDE_STACK_MAPS_H
-#define SONDE_STACK_MAPS_H
+#ifndef SONDE_OBJECT_MAPS_H
+#define SONDE_OBJECT_MAPS_H
 
 #include <stdbool.h>
 #include <stddef.h>
