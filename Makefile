@@ -14,7 +14,9 @@ CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DSONDE_VERSION='"$(VERSION)"' -DS
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 $(WARNINGS) -fstack-protector-strong -fPIE -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed
-LDLIBS += -lbpf -lelf -ljson-c -liberty -lz -lm
+# What parses other people's files, and the tests of it
+OBJECT_LIBS = -ldw -lelf -llzma -liberty -lz
+LDLIBS += -lbpf $(OBJECT_LIBS) -ljson-c -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivmlinux -Ibpf -Wall -Wextra -Wno-unused-parameter \
 	-Wno-missing-declarations -Werror -MMD -MP
 
@@ -50,9 +52,9 @@ $(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/flamegraph.o): $(wildcard use
 $(B)/sonde: $(OBJS) $(B)/user/main.o
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-# One file that runs on any distribution of this CPU. libelf may want libzstd, where the distribution says so.
+# One file that runs on any distribution of this CPU. What libelf and libdw want themselves, pkg-config knows.
 $(B)/sonde-static: $(OBJS) $(B)/user/main.o
-	$(CC) -static-pie $(filter-out -pie,$(LDFLAGS)) $^ $(LDLIBS) $$($(PKG_CONFIG) --static --libs libelf) -o $@
+	$(CC) -static-pie $(filter-out -pie,$(LDFLAGS)) $^ $(LDLIBS) $$($(PKG_CONFIG) --static --libs libdw libelf) -o $@
 	@! ldd $@ 2>/dev/null | grep -q '=>' || { echo "$@ is not static" >&2; rm -f $@; exit 1; }
 	$@ version
 static: $(B)/sonde-static ## build/sonde-static: one file, no libraries needed
@@ -88,7 +90,7 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(SAN),$(r))))
 
 $(SAN)/test_%: $(SAN)/tests/unit/test_%.o $(ROOMS:%=$(SAN)/%.a)
-	$(CC) -fsanitize=address,undefined $^ -lcmocka -lelf -ljson-c -liberty -lz -lm -o $@
+	$(CC) -fsanitize=address,undefined $^ -lcmocka $(OBJECT_LIBS) -ljson-c -lm -o $@
 UNIT := $(patsubst tests/unit/%.c,$(SAN)/%,$(wildcard tests/unit/test_*.c))
 unit-programs: $(UNIT)
 $(SAN)/sonde: $(patsubst user/%.c,$(SAN)/user/%.o,$(SRCS)) $(SAN)/user/main.o
@@ -114,7 +116,7 @@ $(FUZZ)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 $(FUZZ)/fuzz_%: $(FUZZ)/tests/fuzz/fuzz_%.o $(ROOMS:%=$(FUZZ)/%.a)
-	$(CLANG) -fsanitize=fuzzer,address,undefined $^ -lelf -ljson-c -liberty -lz -lm -o $@
+	$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(OBJECT_LIBS) -ljson-c -lm -o $@
 fuzzers: $(FUZZERS)
 fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
 	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)

@@ -19,6 +19,18 @@
 #define NATIVE_DATA ELFDATA2MSB
 #endif
 
+ssize_t elf__read(const struct elf_file *f, void *bytes, size_t count, uint64_t offset)
+{
+	if (!f->memory)
+		return safefile__read_at(f->fd, bytes, count, offset);
+	if (offset >= f->size_bytes)
+		return 0;
+	if (count > f->size_bytes - offset)
+		count = f->size_bytes - offset;
+	memcpy(bytes, f->memory + offset, count);
+	return (ssize_t)count;
+}
+
 /* Refuses what libelf would believe: counts that decide how much memory it takes. */
 static int check_counts(struct elf_file *f)
 {
@@ -27,7 +39,7 @@ static int check_counts(struct elf_file *f)
 		Elf32_Ehdr e32;
 		Elf64_Ehdr e64;
 	} header;
-	ssize_t n = safefile__read_at(f->fd, &header, sizeof(header), 0);
+	ssize_t n = elf__read(f, &header, sizeof(header), 0);
 	bool wide;
 
 	if (n < 0)
@@ -56,7 +68,7 @@ static size_t align4(size_t n)
 static bool find_build_id(struct elf_file *f, uint64_t offset, uint64_t size)
 {
 	unsigned char notes[NOTE_BYTES];
-	ssize_t n = safefile__read_at(f->fd, notes, size < sizeof(notes) ? size : sizeof(notes), offset);
+	ssize_t n = elf__read(f, notes, size < sizeof(notes) ? size : sizeof(notes), offset);
 	size_t at = 0, name, desc;
 	Elf32_Nhdr note; /* the same for both classes */
 
@@ -107,22 +119,15 @@ static int read_section_names(struct elf_file *f, size_t index)
 	return 0;
 }
 
-int elf__open(struct elf_file *f, int fd)
+static int begin(struct elf_file *f, char *bytes)
 {
-	struct stat st;
 	GElf_Ehdr header;
-	int err;
+	int err = check_counts(f);
 
-	memset(f, 0, sizeof(*f));
-	f->fd = fd;
-	if (fstat(fd, &st))
-		return -errno;
-	f->size_bytes = (uint64_t)st.st_size;
-	err = check_counts(f);
 	if (err)
 		return err;
 	elf_version(EV_CURRENT);
-	f->elf = elf_begin(fd, ELF_C_READ, NULL);
+	f->elf = bytes ? elf_memory(bytes, f->size_bytes) : elf_begin(f->fd, ELF_C_READ, NULL);
 	if (!f->elf || elf_kind(f->elf) != ELF_K_ELF || !gelf_getehdr(f->elf, &header)) {
 		elf__close(f);
 		return -ENOEXEC;
@@ -134,6 +139,23 @@ int elf__open(struct elf_file *f, int fd)
 	else
 		read_build_id(f);
 	return err;
+}
+
+int elf__open(struct elf_file *f, int fd)
+{
+	struct stat st;
+
+	*f = (struct elf_file){.fd = fd};
+	if (fstat(fd, &st))
+		return -errno;
+	f->size_bytes = (uint64_t)st.st_size;
+	return begin(f, NULL);
+}
+
+int elf__open_memory(struct elf_file *f, char *bytes, size_t size)
+{
+	*f = (struct elf_file){.fd = -1, .memory = bytes, .size_bytes = size};
+	return begin(f, bytes);
 }
 
 void elf__close(struct elf_file *f)
@@ -231,7 +253,7 @@ ssize_t elf__string(const struct elf_file *f, const struct elf_section *strings,
 	for (want = size < 128 ? size : 128;; want = size) {
 		if (want > left)
 			want = left;
-		n = safefile__read_at(f->fd, text, want, strings->offset + at);
+		n = elf__read(f, text, want, strings->offset + at);
 		if (n <= 0)
 			return n < 0 ? n : -ENOENT;
 		end = memchr(text, 0, (size_t)n);

@@ -14,6 +14,7 @@
 #include "object/demangle.h"
 #include "object/kallsyms.h"
 #include "object/lookup.h"
+#include "object/minidebug.h"
 #include "object/perfmap.h"
 #include "object/safefile.h"
 #include "object/symtab.h"
@@ -116,6 +117,16 @@ static void look_in_debug_file(struct symbolizer *s, const struct elf_file *f, c
 	close(fd);
 }
 
+static void look_in_minidebug(struct symbolizer *s, const struct elf_file *f, struct lookup *l, size_t count)
+{
+	struct minidebug m;
+
+	if (!lookup__missing(l, count) || minidebug__open(&m, f))
+		return;
+	look_in(s, &m.file, SHT_SYMTAB, l, count);
+	minidebug__close(&m);
+}
+
 static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
 {
 	struct elf_file f;
@@ -128,6 +139,7 @@ static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, str
 	lookup__sort(l, r->count);
 	look_in(s, &f, SHT_SYMTAB, l, r->count);
 	look_in_debug_file(s, &f, r, l, r->count);
+	look_in_minidebug(s, &f, l, r->count);
 	look_in(s, &f, SHT_DYNSYM, l, r->count);
 	threadstart__mark(&f, r->path, l, r->count);
 	elf__close(&f);

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "object/safefile.h"
-
 #define CHUNK_SYMBOLS 2048
 #define SYMBOLS_MAX   (8u << 20)  /* the largest browsers have two million */
 #define STEPS_MAX     (64u << 20) /* symbol meets address; only nested giants by the thousand reach it */
@@ -151,7 +149,7 @@ static int stream(struct scan *s, const struct elf_section *table)
 		left = SYMBOLS_MAX;
 	while (left && !err) {
 		want = left < CHUNK_SYMBOLS ? left : CHUNK_SYMBOLS;
-		n = safefile__read_at(s->f->fd, chunk, want * entry, at);
+		n = elf__read(s->f, chunk, want * entry, at);
 		if (n < (ssize_t)entry) {
 			err = n < 0 ? (int)n : -EIO;
 			break;
