@@ -5,6 +5,7 @@
 
 #include "fixture.h"
 
+#include "object/debugfile.h"
 #include "object/symbolizer.h"
 
 struct asked {
@@ -15,10 +16,12 @@ struct asked {
 static inline struct asked ask(struct symbolizer *s, int fd, const char *root, const char *path,
 			       const uint64_t *addresses, size_t count)
 {
+	struct debug_places places = {.root = root, .path = path};
 	struct symbol_request r = {
 		.source = SYMBOLS_ELF,
 		.fd = fd,
-		.debug_root = root,
+		.debug_file = debugfile__locate,
+		.context = &places,
 		.path = path,
 		.count = count,
 		.addresses = addresses,

@@ -10,6 +10,8 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
+#include "object/vdso.h"
+
 struct truth {
 	uint64_t value, size;
 	char name[256]; /* without a version */
@@ -419,7 +421,7 @@ static void vdso(void **state)
 	void *function = handle ? dlsym(handle, "__vdso_clock_gettime") : NULL;
 	struct symbolizer *s = symbolizer__new();
 	uint64_t at;
-	struct symbol_request r = {.source = SYMBOLS_VDSO, .fd = -1, .count = 1, .addresses = &at};
+	struct symbol_request r = {.source = SYMBOLS_VDSO, .fd = vdso__open(), .count = 1, .addresses = &at};
 	struct symbol symbol;
 
 	(void)state;
@@ -428,6 +430,7 @@ static void vdso(void **state)
 	assert_int_equal(symbolizer__resolve(s, &r, &symbol), 0);
 	assert_string_equal(symbol.name, "clock_gettime");
 	assert_int_equal(symbol.offset, 1);
+	close(r.fd);
 	symbolizer__free(s);
 	dlclose(handle);
 }
@@ -437,8 +440,12 @@ static struct symbol_coverage cover(const char *place, const char *file)
 	struct symbolizer *s = symbolizer__new();
 	struct symbol_coverage c;
 	char path[512];
-	struct symbol_request r = {
-		.source = SYMBOLS_ELF, .debug_root = place, .path = path, .fd = fixture__open(place, file)};
+	struct debug_places places = {.root = place, .path = path};
+	struct symbol_request r = {.source = SYMBOLS_ELF,
+				   .path = path,
+				   .fd = fixture__open(place, file),
+				   .debug_file = debugfile__locate,
+				   .context = &places};
 
 	snprintf(path, sizeof(path), "/%s", file);
 	assert_int_equal(symbolizer__coverage(s, &r, &c), 0);

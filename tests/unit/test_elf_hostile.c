@@ -88,7 +88,11 @@ static void damaged_copies(void **state)
 	for (int round = 0; round < 1500; round++) {
 		struct symbolizer *s = symbolizer__new();
 		struct symbol_coverage c;
-		struct symbol_request r = {.source = SYMBOLS_ELF, .path = "/x", .debug_root = dir};
+		struct debug_places places = {.root = dir, .path = "/x"};
+		struct symbol_request r = {.source = SYMBOLS_ELF,
+					   .path = "/x",
+					   .debug_file = debugfile__locate,
+					   .context = &places};
 
 		memcpy(copy, bytes, (size_t)st.st_size);
 		for (int i = 0; i < 1 + round % 5; i++) {

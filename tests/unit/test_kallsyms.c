@@ -5,6 +5,7 @@
 #include "object/symbolizer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 
 /* Keeps "name" or "name module" of each lookup. */
@@ -231,7 +232,7 @@ static void running_kernel(void **state)
 	struct buf text = {0};
 	uint64_t at[400], value;
 	struct symbol symbols[400];
-	struct symbol_request r = {.source = SYMBOLS_KERNEL, .fd = -1, .addresses = at};
+	struct symbol_request r = {.source = SYMBOLS_KERNEL, .addresses = at};
 	size_t number = 0, named = 0;
 	char type, needle[32];
 
@@ -241,6 +242,8 @@ static void running_kernel(void **state)
 		if (++number % 300 == 0 && sscanf(line, "%lx %c", &value, &type) == 2 && strchr("tT", type) &&
 		    value)
 			at[r.count++] = value;
+	r.fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	r.modules_fd = open("/proc/modules", O_RDONLY | O_CLOEXEC);
 	if (r.count) {
 		assert_int_equal(symbolizer__resolve(s, &r, symbols), 0);
 		for (size_t i = 0; i < r.count; i++) {
@@ -254,6 +257,9 @@ static void running_kernel(void **state)
 	}
 	buf__free(&text);
 	symbolizer__free(s);
+	close(r.fd);
+	if (r.modules_fd >= 0)
+		close(r.modules_fd);
 	if (!r.count) {
 		print_message("the kernel hides its addresses: needs CAP_SYSLOG\n");
 		skip();

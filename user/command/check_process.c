@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "command/check.h"
+#include "object/debugfile.h"
 #include "object/elf.h"
 #include "object/maps.h"
 #include "stack/process.h"
@@ -181,10 +182,12 @@ static bool keeps_go_id(int fd)
 static int cover(const struct check_process *p, struct symbolizer *symbolizer, struct file *f)
 {
 	char root[48];
+	struct debug_places places = {.root = root, .directory = "/usr/lib/debug", .path = f->mapping->path};
 	struct symbol_request request = {.source = SYMBOLS_ELF,
-					 .debug_root = root,
-					 .debug_directory = "/usr/lib/debug",
-					 .path = f->mapping->path};
+					 .modules_fd = -1,
+					 .path = f->mapping->path,
+					 .debug_file = debugfile__locate,
+					 .context = &places};
 	struct stat st;
 	int located = process__locate(f->mapping, p->dir, &st), err;
 

@@ -2,9 +2,7 @@
 #include "object/debugfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,29 +12,29 @@
 
 #define CHECKED_BYTES_MAX (1ULL << 30) /* a second's worth of CRC; larger files need a build id */
 #define CHUNK_BYTES	  (64u << 10)
-#define TARGET_DEBUG	  "/usr/lib/debug"
+#define ATTEMPTS_MAX	  16
 
-struct search {
-	const struct elf_file *f;
-	const struct debug_places *places;
-	int root; /* descriptor of places->root, or -errno */
-	char link[NAME_MAX + 1];
+/* What the right file must have. */
+struct proof {
+	bool (*is_given)(const struct proof *, int fd);
+	const unsigned char *build_id;
+	size_t build_id_len;
 	uint32_t crc;
 };
 
-static bool has_same_build_id(const struct search *s, int fd)
+static bool has_same_build_id(const struct proof *p, int fd)
 {
 	struct elf_file d;
 	bool same;
 
 	if (elf__open(&d, fd))
 		return false;
-	same = d.build_id_len == s->f->build_id_len && !memcmp(d.build_id, s->f->build_id, d.build_id_len);
+	same = d.build_id_len == p->build_id_len && !memcmp(d.build_id, p->build_id, d.build_id_len);
 	elf__close(&d);
 	return same;
 }
 
-static bool has_same_crc(const struct search *s, int fd)
+static bool has_same_crc(const struct proof *p, int fd)
 {
 	unsigned char *chunk = malloc(CHUNK_BYTES);
 	uLong crc = crc32(0, NULL, 0);
@@ -48,105 +46,90 @@ static bool has_same_crc(const struct search *s, int fd)
 		at += (uint64_t)n;
 	}
 	free(chunk);
-	return chunk && !n && crc == s->crc;
+	return chunk && !n && crc == p->crc;
 }
 
-typedef bool proof(const struct search *, int fd);
-
-/* `path` is absolute; in the target's root or in the host's. */
-static int try(const struct search *s, bool in_target, const char *path, proof *is_right)
+static int ask(const struct debug_asker *asker, struct debug_wanted *wanted, const struct proof *proof)
 {
-	struct stat st;
-	int fd;
+	int fd = -ENOENT;
 
-	if (in_target)
-		fd = s->root < 0 ? -ENOENT : safefile__open_in_root(s->root, path, true, &st);
-	else
-		fd = safefile__open(AT_FDCWD, path, &st);
-	if (fd >= 0 && !is_right(s, fd)) {
+	if (!asker->debug_file)
+		return -ENOENT;
+	for (wanted->attempt = 0; wanted->attempt < ATTEMPTS_MAX; wanted->attempt++) {
+		fd = asker->debug_file(asker->context, wanted);
+		if (fd < 0 || proof->is_given(proof, fd))
+			break;
 		close(fd);
 		fd = -ENOENT;
 	}
-	return fd;
+	return fd < 0 ? -ENOENT : fd;
 }
 
-static int by_build_id(const struct search *s)
+static int by_build_id(const struct elf_file *f, const struct debug_asker *asker)
 {
-	char hex[2 * BUILD_ID_MAX + 1], path[PATH_MAX];
-	int fd = -ENOENT;
+	struct debug_wanted wanted = {.kind = DEBUG_BY_BUILD_ID, .build_id_len = (uint32_t)f->build_id_len};
+	struct proof proof = {has_same_build_id, f->build_id, f->build_id_len};
 
-	if (s->f->build_id_len < 2)
+	if (f->build_id_len < 2)
 		return -ENOENT;
-	elf__build_id_hex(s->f, hex);
-	snprintf(path, sizeof(path), TARGET_DEBUG "/.build-id/%.2s/%s.debug", hex, hex + 2);
-	fd = try(s, true, path, has_same_build_id);
-	if (fd < 0 && s->places->directory) {
-		snprintf(path, sizeof(path), "%s/.build-id/%.2s/%s.debug", s->places->directory, hex,
-			 hex + 2);
-		fd = try(s, false, path, has_same_build_id);
-	}
-	return fd;
+	memcpy(wanted.build_id, f->build_id, f->build_id_len);
+	return ask(asker, &wanted, &proof);
+}
+
+/* The bytes of a section that begins with a name; the name's length, 0: it is not sound. */
+static size_t read_name(const struct elf_file *f, const char *section_name, char *bytes, size_t size,
+			size_t *got)
+{
+	struct elf_section section;
+	size_t len;
+	ssize_t n;
+
+	if (!elf__section_by_name(f, section_name, &section))
+		return 0;
+	n = safefile__read_at(f->fd, bytes, section.size < size ? section.size : size, section.offset);
+	if (n <= 0)
+		return 0;
+	*got = (size_t)n;
+	len = strnlen(bytes, *got);
+	return len < *got ? len : 0;
 }
 
 /* The section: a file name, zeros up to a multiple of four, a CRC. */
-static bool read_link(struct search *s)
+static int by_link(const struct elf_file *f, const struct debug_asker *asker)
 {
-	struct elf_section section;
-	char bytes[NAME_MAX + 8] = {0};
-	size_t len, at;
-	ssize_t n;
+	struct debug_wanted wanted = {.kind = DEBUG_BY_LINK};
+	struct proof proof = {.is_given = has_same_crc};
+	char bytes[sizeof(wanted.name) + 8] = {0};
+	size_t got = 0, len = read_name(f, ".gnu_debuglink", bytes, sizeof(bytes), &got);
+	size_t at = (len + 4) & ~(size_t)3;
 
-	if (!elf__section_by_name(s->f, ".gnu_debuglink", &section))
-		return false;
-	n = safefile__read_at(s->f->fd, bytes, section.size < sizeof(bytes) ? section.size : sizeof(bytes),
-			      section.offset);
-	if (n <= 0)
-		return false;
-	len = strnlen(bytes, (size_t)n);
-	at = (len + 4) & ~(size_t)3;
-	if (!len || len > NAME_MAX || at + sizeof(s->crc) > (size_t)n || memchr(bytes, '/', len))
-		return false;
-	memcpy(s->link, bytes, len + 1);
-	memcpy(&s->crc, bytes + at, sizeof(s->crc));
-	return strcmp(s->link, ".") && strcmp(s->link, "..");
-}
-
-static int by_link(struct search *s)
-{
-	static const struct {
-		const char *before, *after; /* around the directory of the file */
-	} in_target[] = {{"", ""}, {"", "/.debug"}, {TARGET_DEBUG, ""}};
-	const char *slash = s->places->path && *s->places->path == '/' ? strrchr(s->places->path, '/') : NULL;
-	char path[2 * PATH_MAX];
-	int fd = -ENOENT, dir;
-
-	if (!slash || slash - s->places->path >= PATH_MAX || !read_link(s))
+	if (!len || len >= sizeof(wanted.name) || at + sizeof(proof.crc) > got)
 		return -ENOENT;
-	dir = (int)(slash - s->places->path);
-	for (size_t i = 0; i < sizeof(in_target) / sizeof(*in_target) && fd < 0; i++) {
-		snprintf(path, sizeof(path), "%s%.*s%s/%s", in_target[i].before, dir, s->places->path,
-			 in_target[i].after, s->link);
-		fd = try(s, true, path, has_same_crc);
-	}
-	if (fd < 0 && s->places->directory && strlen(s->places->directory) < NAME_MAX) {
-		snprintf(path, sizeof(path), "%s%.*s/%s", s->places->directory, dir, s->places->path,
-			 s->link);
-		fd = try(s, false, path, has_same_crc);
-	}
-	return fd;
+	memcpy(wanted.name, bytes, len);
+	memcpy(&proof.crc, bytes + at, sizeof(proof.crc));
+	return ask(asker, &wanted, &proof);
 }
 
-int debugfile__open(const struct elf_file *f, const struct debug_places *places)
+int debugfile__open(const struct elf_file *f, const struct debug_asker *asker)
 {
-	struct search s = {.f = f, .places = places, .root = -ENOENT};
-	int fd;
+	int fd = by_build_id(f, asker);
 
-	if (places->root)
-		s.root = open(places->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	fd = by_build_id(&s);
-	if (fd < 0)
-		fd = by_link(&s);
-	if (s.root >= 0)
-		close(s.root);
-	return fd < 0 ? -ENOENT : fd;
+	return fd < 0 ? by_link(f, asker) : fd;
+}
+
+/* The section: a file name, a build id. */
+int debugfile__open_supplement(const struct elf_file *debug, const struct debug_asker *asker)
+{
+	struct debug_wanted wanted = {.kind = DEBUG_SUPPLEMENT};
+	struct proof proof = {.is_given = has_same_build_id, .build_id = wanted.build_id};
+	char bytes[sizeof(wanted.name) + BUILD_ID_MAX] = {0};
+	size_t got = 0, len = read_name(debug, ".gnu_debugaltlink", bytes, sizeof(bytes), &got);
+
+	if (!len || len >= sizeof(wanted.name) || got - len - 1 < 2)
+		return -ENOENT;
+	proof.build_id_len = got - len - 1 < BUILD_ID_MAX ? got - len - 1 : BUILD_ID_MAX;
+	wanted.build_id_len = (uint32_t)proof.build_id_len;
+	memcpy(wanted.name, bytes, len);
+	memcpy(wanted.build_id, bytes + len + 1, proof.build_id_len);
+	return ask(asker, &wanted, &proof);
 }

@@ -2,7 +2,6 @@
 #include "object/symbolizer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,14 +18,12 @@
 #include "object/safefile.h"
 #include "object/symtab.h"
 #include "object/threadstart.h"
-#include "object/vdso.h"
 
 struct symbolizer {
 	struct name_taker taker; /* first: what the scanners see of the symbolizer */
 	struct strings names;
 	struct table failed; /* struct file_key -> int: the -errno it failed with */
 	struct buf scratch;
-	int vdso; /* descriptor, or -1: not opened yet */
 };
 
 /* Versions ("read@@GLIBC_2.2.5") are no part of a name. */
@@ -66,7 +63,6 @@ struct symbolizer *symbolizer__new(void)
 	if (!s)
 		return NULL;
 	s->taker.take = take;
-	s->vdso = -1;
 	strings__init(&s->names);
 	table__init(&s->failed, sizeof(struct file_key), sizeof(int));
 	return s;
@@ -76,8 +72,6 @@ void symbolizer__free(struct symbolizer *s)
 {
 	if (!s)
 		return;
-	if (s->vdso >= 0)
-		close(s->vdso);
 	strings__free(&s->names);
 	table__free(&s->failed);
 	buf__free(&s->scratch);
@@ -98,8 +92,7 @@ static void look_in(struct symbolizer *s, const struct elf_file *f, uint32_t typ
 static void look_in_debug_file(struct symbolizer *s, const struct elf_file *f, const struct symbol_request *r,
 			       struct lookup *l, size_t count)
 {
-	struct debug_places places = {
-		.root = r->debug_root, .directory = r->debug_directory, .path = r->path};
+	const struct debug_asker asker = {r->debug_file, r->context};
 	struct elf_section section;
 	struct elf_file debug;
 	int fd;
@@ -107,7 +100,7 @@ static void look_in_debug_file(struct symbolizer *s, const struct elf_file *f, c
 	if (!lookup__missing(l, count) || (elf__section_by_type(f, SHT_SYMTAB, &section) &&
 					   !elf__section_by_name(f, ".gnu_debuglink", &section)))
 		return;
-	fd = debugfile__open(f, &places);
+	fd = debugfile__open(f, &asker);
 	if (fd < 0)
 		return;
 	if (!elf__open(&debug, fd)) {
@@ -154,30 +147,8 @@ static int resolve_perf_map(struct symbolizer *s, const struct symbol_request *r
 
 static int resolve_kernel(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
 {
-	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC), modules, err;
-
-	if (fd < 0)
-		return -errno;
 	lookup__sort(l, r->count);
-	modules = open("/proc/modules", O_RDONLY | O_CLOEXEC);
-	err = kallsyms__scan(fd, modules, l, r->count, &s->taker);
-	if (modules >= 0)
-		close(modules);
-	close(fd);
-	return err;
-}
-
-static int resolve_vdso(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
-{
-	struct symbol_request elf = *r;
-
-	if (s->vdso < 0)
-		s->vdso = vdso__open();
-	if (s->vdso < 0)
-		return s->vdso;
-	elf.fd = s->vdso;
-	elf.debug_root = elf.debug_directory = elf.path = NULL;
-	return resolve_elf(s, &elf, l);
+	return kallsyms__scan(r->fd, r->modules_fd, l, r->count, &s->taker);
 }
 
 static const struct {
@@ -187,7 +158,7 @@ static const struct {
 	[SYMBOLS_ELF] = {resolve_elf, true},
 	[SYMBOLS_PERF_MAP] = {resolve_perf_map, false},
 	[SYMBOLS_KERNEL] = {resolve_kernel, false},
-	[SYMBOLS_VDSO] = {resolve_vdso, false},
+	[SYMBOLS_VDSO] = {resolve_elf, false},
 };
 
 static void fill(const struct symbol_request *r, const struct lookup *l, bool named, struct symbol *symbols)
@@ -258,8 +229,7 @@ int symbolizer__resolve(struct symbolizer *s, const struct symbol_request *r, st
 
 int symbolizer__coverage(struct symbolizer *s, const struct symbol_request *r, struct symbol_coverage *c)
 {
-	struct debug_places places = {
-		.root = r->debug_root, .directory = r->debug_directory, .path = r->path};
+	const struct debug_asker asker = {r->debug_file, r->context};
 	struct elf_section section;
 	struct elf_file f;
 	int err, fd, percent;
@@ -272,7 +242,7 @@ int symbolizer__coverage(struct symbolizer *s, const struct symbol_request *r, s
 	c->has_symtab = elf__section_by_type(&f, SHT_SYMTAB, &section);
 	c->has_dynsym = elf__section_by_type(&f, SHT_DYNSYM, &section);
 	c->has_eh_frame = elf__section_by_name(&f, ".eh_frame", &section);
-	fd = debugfile__open(&f, &places);
+	fd = debugfile__open(&f, &asker);
 	c->has_debug_file = fd >= 0;
 	if (fd >= 0)
 		close(fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses in, names out, by batches: nothing else reaches the code that parses other people's ELF, so that
- * it can move into a process of its own. Files arrive as open descriptors, read (never mapped), regular files
- * only.
+ * Addresses in, names out, by batches: nothing else reaches the code that parses other people's ELF. It runs
+ * in a process of its own (user/helper/) and opens nothing: files arrive as open descriptors, regular files
+ * only, and are read, never mapped. What else a file refers to is asked for by a callback.
  */
 #ifndef SONDE_OBJECT_SYMBOLIZER_H
 #define SONDE_OBJECT_SYMBOLIZER_H
@@ -12,23 +12,27 @@
 #include <stdint.h>
 
 struct symbolizer;
+struct debug_wanted;
 
 enum symbol_source {
 	SYMBOLS_ELF,	  /* fd: an ELF file; addresses: file offsets (of the mapped bytes) */
 	SYMBOLS_PERF_MAP, /* fd: a /tmp/perf-PID.map; addresses: virtual */
-	SYMBOLS_KERNEL,	  /* /proc/kallsyms; addresses: kernel */
-	SYMBOLS_VDSO,	  /* the vdso image of this process; addresses: offset into it */
+	SYMBOLS_KERNEL,	  /* fd: /proc/kallsyms, at its start; addresses: kernel */
+	SYMBOLS_VDSO,	  /* fd: a copy of the vdso's image; addresses: offset into it */
 };
 
 struct symbol_request {
 	enum symbol_source source;
-	int fd;			     /* ELF and perf map: borrowed; -1 otherwise */
-	const char *debug_root;	     /* "/proc/PID/root", where debug files are looked for first, or NULL */
-	const char *debug_directory; /* "/usr/lib/debug" */
-	const char *path;	     /* as the target names it: only to find .gnu_debuglink files beside it */
+	int fd;		  /* borrowed. helper__resolve() opens those of kernel and vdso itself */
+	int modules_fd;	  /* kernel: /proc/modules, or -1 if there is none */
+	const char *path; /* as the target names it, or NULL: says only that it is libc */
 	size_t count;
 	const uint64_t *addresses; /* any order */
 	bool lines;		   /* source lines and inlined functions, too (--lines) */
+	/* Opens a file that the one in question refers to (debugfile.h): a descriptor, which becomes the
+	 * callee's, or -errno: -ENOENT: there is none, or no further one. NULL: there are none. */
+	int (*debug_file)(void *context, const struct debug_wanted *);
+	void *context;
 };
 
 /* Is this where a thread starts? A walk that ends in such a function is complete. */

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+#include "object/debugfile.h"
+#include "object/vdso.h"
 #include "stack/store_private.h"
 
 /* Names that somebody has to find, and the answers of one batch. */
@@ -75,29 +79,49 @@ static int by_source(const void *a, const void *b)
 /* What the symbolizer is asked about a source: descriptors that are open during the request only. */
 struct access {
 	struct symbol_request request;
-	int dir, perf_map;
+	struct debug_places places;
+	int dir, perf_map, own, modules;
 	char root[48];
 };
 
+/* What the kernel offers to everybody. */
+static int open_own(struct access *a)
+{
+	if (a->request.source == SYMBOLS_VDSO) {
+		a->own = a->request.fd = vdso__open();
+		return a->own < 0 ? a->own : 0;
+	}
+	a->own = a->request.fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	if (a->own < 0)
+		return -errno;
+	a->modules = a->request.modules_fd = open("/proc/modules", O_RDONLY | O_CLOEXEC);
+	return 0;
+}
+
 static int open_access(struct stacks *s, struct access *a, struct source *source)
 {
-	*a = (struct access){.dir = -1, .perf_map = -1};
+	*a = (struct access){.dir = -1, .perf_map = -1, .own = -1, .modules = -1};
 	a->request = (struct symbol_request){
 		.source = source->kind,
 		.fd = source->fd,
-		.debug_directory = s->options.debug_directory,
+		.modules_fd = -1,
 		.path = source->path,
+		.debug_file = debugfile__locate,
+		.context = &a->places,
 	};
+	a->places = (struct debug_places){.directory = s->options.debug_directory, .path = source->path};
 	if (source->kind == SYMBOLS_ELF && source->fd < 0)
 		return -ESRCH;
 	if (source->kind == SYMBOLS_KERNEL && s->counts.kernel_hidden)
 		return -EPERM;
+	if (source->kind == SYMBOLS_KERNEL || source->kind == SYMBOLS_VDSO)
+		return open_own(a);
 	if (!source->process)
 		return 0;
 	a->dir = process__open(source->process);
 	if (a->dir >= 0) {
 		snprintf(a->root, sizeof(a->root), "/proc/self/fd/%d/root", a->dir);
-		a->request.debug_root = a->root;
+		a->places.root = a->root;
 	}
 	if (source->kind != SYMBOLS_PERF_MAP)
 		return 0;
@@ -108,10 +132,10 @@ static int open_access(struct stacks *s, struct access *a, struct source *source
 
 static void close_access(struct access *a)
 {
-	if (a->dir >= 0)
-		close(a->dir);
-	if (a->perf_map >= 0)
-		close(a->perf_map);
+	fd__close(&a->dir);
+	fd__close(&a->perf_map);
+	fd__close(&a->own);
+	fd__close(&a->modules);
 }
 
 /* The object of a kernel frame is its module. */
