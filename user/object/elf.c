@@ -194,19 +194,22 @@ bool elf__section_by_type(const struct elf_file *f, uint32_t type, struct elf_se
 	return false;
 }
 
+bool elf__section_name(const struct elf_file *f, size_t index, char *name, size_t size)
+{
+	Elf_Scn *section = f->names ? elf_getscn(f->elf, index) : NULL;
+	GElf_Shdr h;
+
+	return section && gelf_getshdr(section, &h) && elf__string(f, f->names, h.sh_name, name, size) >= 0;
+}
+
 bool elf__section_by_name(const struct elf_file *f, const char *name, struct elf_section *out)
 {
 	char text[32];
-	Elf_Scn *section;
-	GElf_Shdr h;
 
-	for (size_t i = 1; f->names && i < f->sections; i++) {
-		section = elf_getscn(f->elf, i);
-		if (section && gelf_getshdr(section, &h) &&
-		    elf__string(f, f->names, h.sh_name, text, sizeof(text)) >= 0 && !strcmp(text, name) &&
+	for (size_t i = 1; i < f->sections; i++)
+		if (elf__section_name(f, i, text, sizeof(text)) && !strcmp(text, name) &&
 		    elf__section(f, i, out))
 			return out->type != SHT_NOBITS;
-	}
 	return false;
 }
 

@@ -39,6 +39,8 @@ void elf__close(struct elf_file *f);				    /* also of a zeroed one */
 
 bool elf__section(const struct elf_file *f, size_t index, struct elf_section *out);
 bool elf__section_by_type(const struct elf_file *f, uint32_t type, struct elf_section *out);
+/* False: it has none, or a longer one. */
+bool elf__section_name(const struct elf_file *f, size_t index, char *name, size_t size);
 bool elf__section_by_name(const struct elf_file *f, const char *name, struct elf_section *out);
 
 /* The virtual address at which the file's byte `offset` is mapped, as code if it can be. False: nowhere. */

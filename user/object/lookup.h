@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct inlined;
+
 struct lookup {
 	uint64_t address;
 	uint32_t index;	      /* in the request */
@@ -21,6 +23,10 @@ struct lookup {
 	uint64_t value, size; /* of the candidate, or of the symbol that has been found */
 	const char *text;     /* found: interned, demangled */
 	const char *module;
+	/* Source lines: as in struct symbol. */
+	const char *file;
+	uint32_t line, inlined_count;
+	const struct inlined *inlined;
 };
 
 #define SYMBOL_NAME_MAX 8192 /* bytes with the NUL; longer names are absent */
@@ -31,6 +37,9 @@ struct lookup {
  */
 struct name_taker {
 	int (*take)(struct name_taker *, struct lookup *, const char *name, const char *module);
+	/* Keeps a text, readable if it is the mangled name of a function. NULL: no memory. */
+	const char *(*keep)(struct name_taker *, const char *text, bool mangled);
+	const struct inlined *(*keep_inlined)(struct name_taker *, const struct inlined *, size_t count);
 };
 
 void lookup__sort(struct lookup *l, size_t count); /* by address */

@@ -16,6 +16,7 @@
 #include "object/minidebug.h"
 #include "object/perfmap.h"
 #include "object/safefile.h"
+#include "object/source_line.h"
 #include "object/symtab.h"
 #include "object/threadstart.h"
 
@@ -24,6 +25,8 @@ struct symbolizer {
 	struct strings names;
 	struct table failed; /* struct file_key -> int: the -errno it failed with */
 	struct buf scratch;
+	struct inlined **inlined; /* what was handed out */
+	size_t inlined_count;
 };
 
 /* Versions ("read@@GLIBC_2.2.5") are no part of a name. */
@@ -56,13 +59,42 @@ static int take(struct name_taker *taker, struct lookup *l, const char *name, co
 	return l->text && (!module || l->module) ? 0 : -ENOMEM;
 }
 
+static const char *keep(struct name_taker *taker, const char *text, bool mangled)
+{
+	struct symbolizer *s = (struct symbolizer *)taker;
+	struct buf *b = &s->scratch;
+
+	buf__clear(b);
+	if (mangled && demangle__add(b, text))
+		return b->failed ? NULL : strings__add(&s->names, b->data, b->len);
+	return strings__add(&s->names, text, strlen(text));
+}
+
+static const struct inlined *keep_inlined(struct name_taker *taker, const struct inlined *from, size_t count)
+{
+	struct symbolizer *s = (struct symbolizer *)taker;
+	struct inlined **grown = s->inlined, *kept = reallocarray(NULL, count, sizeof(*kept));
+
+	/* Doubles whenever the count is a power of two. */
+	if (kept && !(s->inlined_count & (s->inlined_count - 1)))
+		grown = reallocarray(grown, s->inlined_count ? 2 * s->inlined_count : 1, sizeof(*grown));
+	if (!kept || !grown) {
+		free(kept);
+		return NULL;
+	}
+	memcpy(kept, from, count * sizeof(*kept));
+	s->inlined = grown;
+	s->inlined[s->inlined_count++] = kept;
+	return kept;
+}
+
 struct symbolizer *symbolizer__new(void)
 {
 	struct symbolizer *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->taker.take = take;
+	s->taker = (struct name_taker){take, keep, keep_inlined};
 	strings__init(&s->names);
 	table__init(&s->failed, sizeof(struct file_key), sizeof(int));
 	return s;
@@ -72,6 +104,9 @@ void symbolizer__free(struct symbolizer *s)
 {
 	if (!s)
 		return;
+	for (size_t i = 0; i < s->inlined_count; i++)
+		free(s->inlined[i]);
+	free(s->inlined);
 	strings__free(&s->names);
 	table__free(&s->failed);
 	buf__free(&s->scratch);
@@ -89,25 +124,48 @@ static void look_in(struct symbolizer *s, const struct elf_file *f, uint32_t typ
 }
 
 /* A debug file is looked for where the file says, by what it lacks or by its link, that there is one. */
-static void look_in_debug_file(struct symbolizer *s, const struct elf_file *f, const struct symbol_request *r,
-			       struct lookup *l, size_t count)
+static bool wants_debug_file(const struct elf_file *f, const struct symbol_request *r, const struct lookup *l)
+{
+	struct elf_section section;
+
+	if (r->lines && !elf__section_by_name(f, ".debug_info", &section))
+		return true;
+	return lookup__missing(l, r->count) && (!elf__section_by_type(f, SHT_SYMTAB, &section) ||
+						elf__section_by_name(f, ".gnu_debuglink", &section));
+}
+
+/* The debug file, open and to be closed; false: there is none, or no need of it. */
+static bool open_debug_file(const struct elf_file *f, const struct symbol_request *r, const struct lookup *l,
+			    struct elf_file *debug)
 {
 	const struct debug_asker asker = {r->debug_file, r->context};
+	int fd = wants_debug_file(f, r, l) ? debugfile__open(f, &asker) : -ENOENT;
+
+	if (fd >= 0 && !elf__open(debug, fd))
+		return true;
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+/* In the file or in its debug file. Without DWARF, or when it is broken, frames have no lines: no error. */
+static void look_for_lines(struct symbolizer *s, const struct elf_file *f, const struct elf_file *debug,
+			   const struct symbol_request *r, struct lookup *l)
+{
 	struct elf_section section;
-	struct elf_file debug;
+	const struct debug_asker asker = {r->debug_file, r->context};
+	struct elf_file supplement = {.fd = -1};
+	bool has_supplement;
 	int fd;
 
-	if (!lookup__missing(l, count) || (elf__section_by_type(f, SHT_SYMTAB, &section) &&
-					   !elf__section_by_name(f, ".gnu_debuglink", &section)))
-		return;
-	fd = debugfile__open(f, &asker);
-	if (fd < 0)
-		return;
-	if (!elf__open(&debug, fd)) {
-		look_in(s, &debug, SHT_SYMTAB, l, count);
-		elf__close(&debug);
-	}
-	close(fd);
+	if (debug && !elf__section_by_name(f, ".debug_info", &section))
+		f = debug;
+	fd = debugfile__open_supplement(f, &asker);
+	has_supplement = fd >= 0 && !elf__open(&supplement, fd);
+	source_line__scan(f, has_supplement ? &supplement : NULL, l, r->count, &s->taker);
+	elf__close(&supplement);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void look_in_minidebug(struct symbolizer *s, const struct elf_file *f, struct lookup *l, size_t count)
@@ -122,7 +180,8 @@ static void look_in_minidebug(struct symbolizer *s, const struct elf_file *f, st
 
 static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
 {
-	struct elf_file f;
+	struct elf_file f, debug;
+	bool has_debug;
 	int err = elf__open(&f, r->fd);
 
 	if (err)
@@ -131,10 +190,18 @@ static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, str
 		l[i].nowhere = !elf__address(&f, r->addresses[i], &l[i].address);
 	lookup__sort(l, r->count);
 	look_in(s, &f, SHT_SYMTAB, l, r->count);
-	look_in_debug_file(s, &f, r, l, r->count);
+	has_debug = open_debug_file(&f, r, l, &debug);
+	if (has_debug)
+		look_in(s, &debug, SHT_SYMTAB, l, r->count);
 	look_in_minidebug(s, &f, l, r->count);
 	look_in(s, &f, SHT_DYNSYM, l, r->count);
 	threadstart__mark(&f, r->path, l, r->count);
+	if (r->lines)
+		look_for_lines(s, &f, has_debug ? &debug : NULL, r, l);
+	if (has_debug) {
+		elf__close(&debug);
+		close(debug.fd);
+	}
 	elf__close(&f);
 	return 0;
 }
@@ -171,6 +238,10 @@ static void fill(const struct symbol_request *r, const struct lookup *l, bool na
 			.address = l[i].address,
 			.start = named ? (enum symbol_start)l[i].start : SYMBOL_NO_START,
 			.scheduler = named && l[i].scheduler,
+			.file = named ? l[i].file : NULL,
+			.line = l[i].line,
+			.inlined_count = named ? l[i].inlined_count : 0,
+			.inlined = l[i].inlined,
 		};
 }
 
