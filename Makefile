@@ -4,6 +4,7 @@ CLANG ?= clang
 PKG_CONFIG ?= pkg-config
 LLVM_STRIP ?= llvm-strip
 B ?= build
+UNWIND ?= eh
 ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 PREFIX ?= /usr/local
 VERSION := $(shell cat VERSION)
@@ -18,11 +19,12 @@ LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed
 OBJECT_LIBS = -ldw -lelf -llzma -liberty -lz
 LDLIBS += -lbpf $(OBJECT_LIBS) -ljson-c -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivmlinux -Ibpf -Wall -Wextra -Wno-unused-parameter \
-	-Wno-missing-declarations -Werror -MMD -MP
+	-Wno-missing-declarations -Werror -MMD -MP $(if $(filter fp,$(UNWIND)),-DNO_UNWIND_TABLES)
 
-# Each object is compiled twice: with tp_btf programs, and as X_raw with raw tracepoints (bpf/common.bpf.h).
+# Each object is compiled three times: with tp_btf programs; as X_raw with raw tracepoints (bpf/common.bpf.h); and as X_plain, with
+# raw tracepoints and without unwinding by tables, for kernels that have no loops over functions. UNWIND=fp leaves tables out everywhere.
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
-BPF_OBJS := $(foreach n,$(BPF_NAMES),$(B)/bpf/$(n).bpf.o $(B)/bpf/$(n)_raw.bpf.o)
+BPF_OBJS := $(foreach n,$(BPF_NAMES),$(B)/bpf/$(n).bpf.o $(B)/bpf/$(n)_raw.bpf.o $(B)/bpf/$(n)_plain.bpf.o)
 SRCS := $(wildcard user/*/*.c)
 OBJS := $(patsubst user/%.c,$(B)/user/%.o,$(SRCS))
 WORKLOADS := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(wildcard tests/workloads/*.c))
@@ -35,6 +37,10 @@ all: $(B)/sonde ## build/sonde
 $(B)/bpf/%_raw.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -DRAW_TP -c $< -o $@
+	$(LLVM_STRIP) -g $@
+$(B)/bpf/%_plain.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -DRAW_TP -DNO_UNWIND_TABLES -c $< -o $@
 	$(LLVM_STRIP) -g $@
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)

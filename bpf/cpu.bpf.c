@@ -6,7 +6,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 SEC("perf_event")
-int on_tick(void *ctx)
+int on_tick(struct bpf_perf_event_data *ctx)
 {
 	struct cell_key key = {.kind = CELL_SAMPLE};
 	struct loss *l = loss__here();
@@ -24,7 +24,8 @@ int on_tick(void *ctx)
 		loss__count(l, CPU, FILTERED);
 		return 0;
 	}
-	key.a = stack__capture(ctx, task, false, l, 0, &published);
+	key.a = stack__capture(ctx, task, false, SAMPLED_IN_USER(&ctx->regs) ? &ctx->regs : NULL, l, 0,
+			       &published);
 	if (cell__add(&key, 1, 0))
 		loss__count(l, CPU, AGGREGATED);
 	else

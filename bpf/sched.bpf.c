@@ -201,7 +201,7 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 		t->now.stack = 0;
 		return;
 	}
-	hash = stack__capture(ctx, prev, false, l, t->known_stack, &published);
+	hash = stack__capture(ctx, prev, false, NULL, l, t->known_stack, &published);
 	if (published)
 		t->known_stack = hash;
 	t->now.stack = hash;
@@ -405,7 +405,7 @@ int BPF_PROG(on_waking, struct task_struct *task)
 		return 0;
 	if (state__is_block(open__state(t->now.open)) ? !t->now.stack : !task__state(task))
 		return 0; /* not sampled; or not about to block */
-	t->waker = stack__capture(ctx, task__current(), true, l, 0, &published);
+	t->waker = stack__capture(ctx, task__current(), true, NULL, l, 0, &published);
 	return 0;
 }
 

@@ -45,7 +45,7 @@ static long walk__step(u32 index, struct remote_walk *w)
 
 /* The frame-pointer walk of a task that is not running, from the registers with which it entered the kernel.
  */
-inline_always void stack__walk_remote(struct stack_record *record, struct task_struct *task)
+inline_always void stack__remote_by_pointers(struct stack_record *record, struct task_struct *task)
 {
 	struct remote_walk walk = {.task = task, .at = record->kernel_frames & 127};
 	struct registers r;
@@ -58,6 +58,37 @@ inline_always void stack__walk_remote(struct stack_record *record, struct task_s
 	record->user_frames = walk.count;
 	record->end = walk.count == STACK_DEPTH ? STACK_DEPTH_LIMIT : STACK_NO_FRAME_PTR;
 }
+
+#ifdef NO_UNWIND_TABLES
+#define stack__remote_by_table(p, task, l) STACK_BY_KERNEL
+#else
+static long unwind__frame_remote(u32 index, struct unwind_loop *loop)
+{
+	return unwind__frame(loop->other, index, loop);
+}
+
+inline_always enum stack_how stack__remote_by_table(struct stack_place *p, struct task_struct *task,
+						    struct loss *l)
+{
+	struct stack_record *r = &p->scratch.record;
+	struct unwind_loop loop = {.place = p, .other = task, .at = r->kernel_frames & 127};
+	bool stale, known;
+
+	if (unwind_loop != UNWIND_LOOP_BPF || !registers__from_task(&p->walk.start, task, USER_REMOTE))
+		return STACK_BY_KERNEL;
+	registers__returns(&p->walk.start, task, false);
+	known = unwind__begin_for(p, task, &stale);
+	if (stale && snapshot__send(task, p, task, l))
+		return STACK_BY_SNAPSHOT;
+	if (!known)
+		return STACK_BY_KERNEL;
+	bpf_loop(STACK_DEPTH_MAX, unwind__frame_remote, &loop, 0);
+	r->end = p->walk.end;
+	if (!stale && unwind__wants_snapshot(p) && snapshot__send(task, p, task, l))
+		return STACK_BY_SNAPSHOT;
+	return STACK_BY_TABLE;
+}
+#endif
 
 inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, struct loss *l)
 {
@@ -77,9 +108,15 @@ inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, st
 			r->kernel_frames = bytes / sizeof(u64);
 	}
 	if (stack_user && !(r->flags & STACK_FLAG_KTHREAD) && has_user_stack(task)) {
+		enum stack_how how = STACK_BY_TABLE;
+
 		r->end = STACK_NOT_CAPTURED;
 		if (may_sleep)
-			stack__walk_remote(r, task);
+			how = stack__remote_by_table(p, task, l);
+		if (how == STACK_BY_SNAPSHOT)
+			return r->hash;
+		if (how == STACK_BY_KERNEL)
+			stack__remote_by_pointers(r, task);
 	}
 	stack__hash_frames(PLACE_SWEEP, r->kernel_frames + r->user_frames);
 	stack__publish(p, task, l);

@@ -15,6 +15,22 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
+/* As the context of a perf event shows them (arch/arm64/include/uapi/asm/ptrace.h): an interface, not
+ * relocated. */
+struct sampled_regs {
+	u64 regs[31];
+	u64 sp, pc, pstate;
+};
+struct bpf_perf_event_data {
+	struct sampled_regs regs;
+};
+#define SAMPLED_IN_USER(r) (((r)->pstate & 15) == 0)
+#define SAMPLED_COMPAT(r)  (((r)->pstate & 0x10) != 0)
+
+/* No rule needs another than frame pointer, stack pointer and link register. */
+#define REGS_OTHERS(to, r, GET) ((void)0)
+#define REGS_LINK(r, GET)	GET(r, regs[30])
+
 #define REGS_IP	     pc
 #define REGS_SP	     sp
 #define REGS_FP	     regs[29]
@@ -23,6 +39,8 @@ struct pt_regs {
 #define REGS_ARG2    regs[1]
 /* Entry by exception: syscallno is NO_SYSCALL (arch/arm64/include/asm/ptrace.h). */
 #define REGS_IN_EXCEPTION(syscall_number) ((int)(syscall_number) == -1)
+/* Not in a system call: interrupts store -1, too. */
+#define REGS_INTERRUPTED(syscall_number) ((int)(syscall_number) < 0)
 /* 32-bit code, with system call numbers of its own: PSR_MODE32_BIT. */
 #define REGS_COMPAT(regs)  ((READ(regs, pstate) & 0x10) != 0)
 #define KERNEL_STACK_BYTES 16384

@@ -22,6 +22,7 @@ struct bpf_iter__task {
 
 enum bpf_func_id {
 	BPF_FUNC_task_pt_regs = 175, /* dd6e10fbd9fb (5.15) */
+	BPF_FUNC_loop = 181,	     /* e6f2dd0f8067 (5.17) */
 };
 
 #endif

@@ -7,9 +7,32 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+/* Where uprobes run the instructions that they replaced, and where uretprobes let functions return to. */
+struct xol_area {
+	unsigned long vaddr;
+};
+
+struct uprobes_state {
+	struct xol_area *xol_area;
+};
+
+/* A call whose return address a uretprobe has replaced. */
+struct return_instance {
+	unsigned long stack, orig_ret_vaddr;
+	bool chained; /* a second probe on the same call */
+	struct return_instance *next;
+};
+
+struct uprobe_task {
+	struct return_instance *return_instances;
+	unsigned long vaddr; /* the probed instruction, while its copy runs */
+};
+
 struct mm_struct {
 	unsigned long start_code;
 	unsigned long start_stack;
+	unsigned long exec_vm; /* pages mapped as code */
+	struct uprobes_state uprobes_state;
 };
 
 struct cred {
@@ -62,6 +85,7 @@ struct task_struct {
 	u64 start_time;	    /* CLOCK_MONOTONIC, ns */
 	u64 start_boottime; /* CLOCK_BOOTTIME, ns */
 	const struct cred *cred;
+	struct uprobe_task *utask;
 	char comm[16];
 	struct files_struct *files;
 	struct css_set *cgroups;

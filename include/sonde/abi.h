@@ -9,6 +9,7 @@
 #ifndef __bpf__
 #include <linux/types.h>
 #endif
+#include "sonde/unwind.h"
 
 #define COMM_LEN	16
 #define STACK_DEPTH	127 /* frames that the kernel's walkers return */
@@ -88,6 +89,18 @@ struct stack_record {
 	char comm[COMM_LEN];	    /* of the thread */
 	char leader_comm[COMM_LEN]; /* of the process */
 	__u64 frames[];
+};
+
+#define SNAPSHOT_BYTES 20480 /* four pages that are read, and room for what the verifier cannot see */
+
+/* A stack that the kernel's side could not unwind for want of a table: its innermost part, as it stood.
+ * `stack` has the kernel frames; its hash is its own. */
+struct snapshot_record {
+	__u32 type, bytes; /* bytes: of memory, from registers.sp on */
+	__u64 exec_pages;  /* mm->exec_vm */
+	struct unwind_registers registers;
+	__u8 memory[SNAPSHOT_BYTES];
+	struct stack_record stack;
 };
 
 #define STACK_FLAG_KTHREAD 1
@@ -176,6 +189,7 @@ struct thread_record {
 	X(WALL_NEXT, "wall.next") /* switches to a thread */                 \
 	X(WALL_WAKE, "wall.wake") /* wakeups */                              \
 	X(STACK, "stack")	  /* stacks seen for the first time */       \
+	X(SNAPSHOT, "snapshot")	  /* stacks whose tables were not there */   \
 	X(THREAD, "thread")	  /* threads that should be watched */       \
 	X(EXIT, "exit")		  /* last words of watched threads */        \
 	X(RAN, "ran")		  /* who ran during a long wait */           \

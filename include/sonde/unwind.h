@@ -21,13 +21,14 @@
 #include <linux/types.h>
 #endif
 
-#define UNWIND_SHARD_BYTES  (256u << 10)
-#define UNWIND_SHARD_SLACK  64 /* readable behind a shard, so that a masked offset needs no second check */
-#define UNWIND_SHARDS_MAX   1024
-#define UNWIND_LINE	    64 /* blobs begin at multiples of it */
-#define UNWIND_CHUNK_SHIFT  16
-#define UNWIND_CHUNKS_MAX   (1u << 17) /* 8 GB of code */
-#define UNWIND_SEGMENTS_MAX (1u << 16)
+#define UNWIND_SHARD_BYTES   (256u << 10)
+#define UNWIND_SHARD_SLACK   64 /* readable behind a shard, so that a masked offset needs no second check */
+#define UNWIND_SHARDS_MAX    1024
+#define UNWIND_LINE	     64 /* blobs begin at multiples of it */
+#define UNWIND_CHUNK_SHIFT   16
+#define UNWIND_CHUNKS_MAX    (1u << 17) /* 8 GB of code */
+#define UNWIND_SEGMENTS_MAX  (1u << 16)
+#define UNWIND_PROCESSES_MAX 8192
 
 /* --- rules */
 

@@ -11,8 +11,10 @@
 
 IMAGE(sched)
 IMAGE(sched_raw)
+IMAGE(sched_plain)
 IMAGE(cpu)
 IMAGE(cpu_raw)
+IMAGE(cpu_plain)
 IMAGE(try)
 
 #define ROW(name, raw)                                       \
@@ -21,5 +23,6 @@ IMAGE(try)
 	}
 
 const struct loader_image loader__images[] = {
-	ROW(sched, false), ROW(sched_raw, true), ROW(cpu, false), ROW(cpu_raw, true), ROW(try, false), {NULL},
+	ROW(sched, false),  ROW(sched_raw, true), ROW(sched_plain, true), ROW(cpu, false),
+	ROW(cpu_raw, true), ROW(cpu_plain, true), ROW(try, false),	  {NULL},
 };

@@ -29,7 +29,7 @@ struct loader_options {
 
 /* One compiled object, in the binary. */
 struct loader_image {
-	const char *name; /* "sched", "sched_raw" */
+	const char *name; /* "sched", "sched_raw", "sched_plain" */
 	const void *bytes, *end;
 	bool raw;
 };

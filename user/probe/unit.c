@@ -55,7 +55,21 @@ int unit__resize(struct unit *u, const char *map, unsigned entries)
 	return m ? bpf_map__set_max_entries(m, entries) : -ENOENT;
 }
 
-/* The two maps of each session that exist once, whatever the number of objects. */
+/* Without tables nothing refers to their maps. */
+static void unit__leave_out_tables(struct unit *u)
+{
+	static const char *const names[] = {"unwind_shards", "unwind_chunks", "unwind_segments",
+					    "unwind_processes"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(u->object, names[i]);
+
+		if (map)
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
+/* The maps of each session that exist once, whatever the number of objects. */
 static int unit__share_maps(struct unit *u)
 {
 	struct loader *l = u->loader;
@@ -65,6 +79,7 @@ static int unit__share_maps(struct unit *u)
 
 	u->shares_maps = l->marks_fd >= 0 || l->raw_marks_fd >= 0;
 	u->shares_marks = marks >= 0;
+	unit__leave_out_tables(u);
 	err = bpf_map__reuse_fd(bpf_object__find_map_by_name(u->object, "ring"), l->ring_fd);
 	map = bpf_object__find_map_by_name(u->object, "known_stacks");
 	if (!err && map)
@@ -147,12 +162,22 @@ static int unit__try(struct unit *u, const struct loader_image *image, int attem
 	return 0;
 }
 
-static const struct loader_image *image__find(const char *name, bool raw)
+/* The ways to compile an object, best first. */
+static const struct variant {
+	const char *suffix, *words;
+} variants[] = {
+	{"", "tp_btf"},
+	{"_raw", "raw_tp"},
+	{"_plain", "raw_tp without unwind tables"},
+};
+#define VARIANTS (int)(sizeof(variants) / sizeof(variants[0]))
+
+static const struct loader_image *image__find(const char *name, const char *suffix)
 {
 	size_t len = strlen(name);
 
 	for (const struct loader_image *i = loader__images; i->name; i++)
-		if (!strncmp(i->name, name, len) && !strcmp(i->name + len, raw ? "_raw" : ""))
+		if (!strncmp(i->name, name, len) && !strcmp(i->name + len, suffix))
 			return i;
 	return NULL;
 }
@@ -163,16 +188,16 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 	int err = -ENOENT;
 
 	*u = (struct unit){.loader = l};
-	for (int raw = l->options.force_raw; raw < 2; raw++) {
+	for (int v = l->options.force_raw; v < VARIANTS; v++) {
 		for (int attempt = 0; attempt < attempts; attempt++) {
 			size_t used = strlen(u->why_not);
 
-			err = unit__try(u, image__find(name, raw), attempt, prepare, context);
+			err = unit__try(u, image__find(name, variants[v].suffix), attempt, prepare, context);
 			if (!err)
 				return 0;
 			if (!attempt) /* what the best attempt met says most */
 				snprintf(u->why_not + used, sizeof(u->why_not) - used, "%s%s: %s",
-					 used ? "; " : "", raw ? "raw_tp" : "tp_btf", strerror(-err));
+					 used ? "; " : "", variants[v].words, strerror(-err));
 			if (err == -EPERM || err == -ENOMEM)
 				return err;
 		}

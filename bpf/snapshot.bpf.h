@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The user part of a stack by unwind tables; and, where a table is not there yet, a snapshot: the registers
+ * and the innermost part of the stack's memory, which user space unwinds. So the first samples of a process
+ * are whole, and its tables come to be by being asked for.
+ */
+#ifndef SONDE_SNAPSHOT_BPF_H
+#define SONDE_SNAPSHOT_BPF_H
+
+#include "stack_record.bpf.h"
+
+#ifdef NO_UNWIND_TABLES
+#define stack__by_table(p, task, sampled, count, l) STACK_BY_KERNEL
+#define UNWIND_MISSING				    STACK_NO_FRAME_PTR
+#else
+#define UNWIND_MISSING	 (unwind_loop ? STACK_NO_TABLE : STACK_NO_FRAME_PTR)
+
+/* Read-only: 0: this kernel or the session has no tables. */
+const volatile u32 unwind_loop;
+#define UNWIND_LOOP_BPF	 1 /* bpf_loop() */
+#define UNWIND_LOOP_EACH 2 /* bpf_for_each_map_elem(): since 69c087ba6225 (5.13) */
+
+const volatile u32 unwind_snapshots_cpu = 400, unwind_snapshots_process = 100; /* a second */
+
+/* One element per frame, for kernels whose only loop is one over a map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STACK_DEPTH_MAX);
+	__type(key, u32);
+	__type(value, u32);
+} unwind_steps SEC(".maps");
+
+struct unwind_loop {
+	struct stack_place *place;
+	struct task_struct *other;
+	u32 at; /* of the first user frame */
+};
+
+inline_always long unwind__frame(UNWIND_READER r, u32 index, struct unwind_loop *loop)
+{
+	struct stack_place *p = loop->place;
+	u32 slot = loop->at + index;
+
+	opaque(slot);
+	p->scratch.record.frames[slot & FRAMES_MASK] = p->walk.ip;
+	p->scratch.record.user_frames = index + 1;
+	return unwind__step(r, &p->walk);
+}
+
+static long unwind__frame_here(u32 index, struct unwind_loop *loop)
+{
+	return unwind__frame(NULL, index, loop);
+}
+
+struct bpf_map;
+
+static long unwind__frame_each(struct bpf_map *map, u32 *index, u32 *value, struct unwind_loop *loop)
+{
+	return unwind__frame(NULL, *index, loop);
+}
+
+/* Global: verified once. */
+__noinline int unwind__walk(u32 which, u32 at)
+{
+	struct stack_place *p = place__get(which);
+	struct unwind_loop loop = {.at = at};
+
+	if (!p)
+		return 0;
+	loop.place = p;
+	if (unwind_loop == UNWIND_LOOP_BPF)
+		bpf_loop(STACK_DEPTH_MAX, unwind__frame_here, &loop, 0);
+	else if (unwind_loop == UNWIND_LOOP_EACH)
+		bpf_for_each_map_elem(&unwind_steps, unwind__frame_each, &loop, 0);
+	p->scratch.record.end = p->walk.end;
+	return 0;
+}
+
+/* --- where a walk begins */
+
+#define SAMPLED(regs, field) ((regs)->field)
+
+inline_always void registers__from_sample(struct unwind_registers *to, const struct sampled_regs *regs)
+{
+	to->ip = SAMPLED(regs, REGS_IP);
+	to->sp = SAMPLED(regs, REGS_SP);
+	to->fp = SAMPLED(regs, REGS_FP);
+	to->link = REGS_LINK(regs, SAMPLED);
+	to->flags = UNWIND_EXACT | UNWIND_HAS_OTHERS;
+	REGS_OTHERS(to->other, regs, SAMPLED);
+}
+
+/* False: 32-bit code. */
+inline_always bool registers__from_task(struct unwind_registers *to, struct task_struct *task,
+					enum user_access access)
+{
+	struct pt_regs *regs = registers__at(task, access);
+
+	to->ip = READ(regs, REGS_IP);
+	to->sp = READ(regs, REGS_SP);
+	to->fp = READ(regs, REGS_FP);
+	to->link = REGS_LINK(regs, READ);
+	to->flags = 0;
+	if (REGS_INTERRUPTED(READ(regs, REGS_SYSCALL))) {
+		to->flags = UNWIND_EXACT | UNWIND_HAS_OTHERS;
+		REGS_OTHERS(to->other, regs, READ);
+	}
+	return !REGS_COMPAT(regs);
+}
+
+/* Where the instruction pointer would be if uprobes had changed nothing: a breakpoint replaces an
+ * instruction, which then runs elsewhere as a copy; a uretprobe's trampoline stands where a call returns to.
+ */
+inline_always void registers__without_probes(struct unwind_registers *to, struct uprobe_task *utask,
+					     bool interrupted)
+{
+	u8 opcode = 0;
+
+	if (to->ip == to->trampoline && to->return_count) {
+		to->ip = to->returns[0].address;
+		return;
+	}
+	if (to->trampoline && to->ip >> 12 == to->trampoline >> 12) {
+		to->ip = BPF_CORE_READ(utask, vaddr);
+		return;
+	}
+	if (UNWIND_BREAKPOINT_SIZE && interrupted && (to->flags & UNWIND_EXACT) &&
+	    !bpf_probe_read_user(&opcode, 1, (void *)(to->ip - UNWIND_BREAKPOINT_SIZE)) && opcode == 0xcc)
+		to->ip -= UNWIND_BREAKPOINT_SIZE;
+}
+
+#define RETURNS_LOOK 16
+
+/* Return addresses that uretprobes have replaced: the walk finds their trampoline on the stack. */
+inline_always void registers__returns(struct unwind_registers *to, struct task_struct *task, bool interrupted)
+{
+	struct uprobe_task *utask = BPF_CORE_READ(task, utask);
+	struct return_instance *call;
+	u32 count = 0;
+
+	to->trampoline = to->return_count = 0;
+	if (!utask)
+		return;
+	to->trampoline = BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
+	call = BPF_CORE_READ(utask, return_instances);
+	for (u32 i = 0; i < RETURNS_LOOK && call; i++) {
+		if (!BPF_CORE_READ(call, chained) && count < UNWIND_RETURNS) {
+			to->returns[count].at = BPF_CORE_READ(call, stack);
+			to->returns[count].address = BPF_CORE_READ(call, orig_ret_vaddr);
+			count++;
+		}
+		call = BPF_CORE_READ(call, next);
+	}
+	to->return_count = count;
+	registers__without_probes(to, utask, interrupted);
+}
+
+/* --- snapshots */
+
+struct snapshot_budget {
+	u64 second;
+	u32 tgid, taken;
+};
+
+/* By a number of the process: two that share a slot share what it allows. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct snapshot_budget);
+} snapshot_budgets SEC(".maps");
+
+inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
+{
+	u64 second = bpf_ktime_get_ns() >> 30;
+	u32 key = tgid & 1023;
+	struct snapshot_budget *b = bpf_map_lookup_elem(&snapshot_budgets, &key);
+
+	if (!b)
+		return false;
+	if (p->budget_second != second) {
+		p->budget_second = second;
+		p->snapshots = 0;
+	}
+	if (b->second != second || b->tgid != tgid) {
+		b->second = second;
+		b->tgid = tgid;
+		b->taken = 0;
+	}
+	if (p->snapshots >= unwind_snapshots_cpu || b->taken >= unwind_snapshots_process)
+		return false;
+	p->snapshots++;
+	b->taken++;
+	return true;
+}
+
+#define SNAPSHOT_PAGE	4096
+#define SNAPSHOT_PIECES 4
+
+/* The stack's memory from the stack pointer on: by pages, because what lies behind its end cannot be read. */
+inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp)
+{
+	u32 done = SNAPSHOT_PAGE - (sp & (SNAPSHOT_PAGE - 1));
+
+	if (unwind__read(r, to, done, sp))
+		return 0;
+	for (u32 i = 0; i < SNAPSHOT_PIECES - 1; i++) {
+		if (unwind__read(r, to + done, SNAPSHOT_PAGE, sp + done))
+			break;
+		done += SNAPSHOT_PAGE;
+	}
+	return done;
+}
+
+/* Sends what user space needs to unwind it, under a hash of its own. */
+inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, struct task_struct *task,
+				  struct loss *l)
+{
+	struct stack_record *r = &p->scratch.record;
+	struct snapshot_record *s;
+
+	loss__count(l, SNAPSHOT, HITS);
+	if (!snapshot__allowed(p, r->tgid)) {
+		loss__count(l, SNAPSHOT, FILTERED);
+		return false;
+	}
+	s = bpf_ringbuf_reserve(&ring, sizeof(*s) + FRAMES_BYTES, 0);
+	if (!s) {
+		loss__count(l, SNAPSHOT, POSTPONED);
+		return false;
+	}
+	stack__details(r, task);
+	r->user_frames = 0;
+	r->hash = ((u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32()) ^ bpf_ktime_get_ns();
+	s->type = RECORD_SNAPSHOT;
+	s->exec_pages = READ(task__cast(task), mm, exec_vm);
+	copy(&s->registers, &p->walk.start, sizeof(s->registers));
+	s->bytes = snapshot__memory(reader, s->memory, p->walk.start.sp);
+	bpf_probe_read_kernel(&s->stack, sizeof(s->stack) + FRAMES_BYTES, r);
+	bpf_ringbuf_submit(s, BPF_RB_FORCE_WAKEUP);
+	loss__count(l, SNAPSHOT, EMITTED);
+	return true;
+}
+
+/* --- all of it */
+
+inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *task, bool *stale)
+{
+	struct stack_record *r = &p->scratch.record;
+	struct unwind_process_key key = {
+		.start_boot_ns = r->start_boot_ns, .tgid = r->tgid, .exec_id = r->exec_id};
+	struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &key);
+
+	*stale = true;
+	if (!process)
+		return false;
+	*stale = process->exec_pages != READ(task__cast(task), mm, exec_vm);
+	unwind__begin(&p->walk, process);
+	return true;
+}
+
+inline_always bool unwind__wants_snapshot(const struct stack_place *p)
+{
+	return p->walk.end == STACK_NO_TABLE || p->walk.end == STACK_NO_MAPPING;
+}
+
+inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_struct *task,
+					     const struct sampled_regs *sampled, u32 count, struct loss *l)
+{
+	bool stale, known, is_64bit = true;
+
+	if (!unwind_loop)
+		return STACK_BY_KERNEL;
+	if (sampled) {
+		registers__from_sample(&p->walk.start, sampled);
+		is_64bit = !SAMPLED_COMPAT(sampled);
+	} else {
+		is_64bit = registers__from_task(&p->walk.start, task, USER_CURRENT);
+	}
+	if (!is_64bit)
+		return STACK_BY_KERNEL;
+	registers__returns(&p->walk.start, task, !sampled);
+	known = unwind__begin_for(p, task, &stale);
+	if (stale && snapshot__send(NULL, p, task, l))
+		return STACK_BY_SNAPSHOT;
+	if (!known)
+		return STACK_BY_KERNEL;
+	unwind__walk(PLACE_HERE, count);
+	if (!stale && unwind__wants_snapshot(p) && snapshot__send(NULL, p, task, l))
+		return STACK_BY_SNAPSHOT;
+	return STACK_BY_TABLE;
+}
+
+#endif
+#endif

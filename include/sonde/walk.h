@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One step of a stack walk: from a frame to its caller. The same code runs in BPF on live stacks and in user
+ * space on snapshots. Whoever includes it has defined before:
+ *
+ *     UNWIND_READER                      the type of `r`: whose memory and tables these are
+ *     unwind__read(r, to, bytes, from)   copies user memory; 0 or an error
+ *     unwind__segment(r, i, segment)     the segment number i; 0 or an error
+ *     unwind__chunk(r, i)                the chunk number i (u32), UNWIND_CHUNK_UNBUILT if there is none
+ *     unwind__shard(r, i)                the memory of shard i, or NULL
+ *     opaque(x)                          hides a value from the compiler, so that a mask stays where it is
+ * used
+ */
+#ifndef SONDE_WALK_H
+#define SONDE_WALK_H
+
+#include "sonde/abi.h"
+#include "sonde/unwind.h"
+#if defined(__TARGET_ARCH_arm64) || (defined(__aarch64__) && !defined(__TARGET_ARCH_x86))
+#include "sonde/arch_arm64.h"
+#else
+#include "sonde/arch_x86.h"
+#endif
+
+#ifndef UNWIND_READER /* the header by itself */
+#define UNWIND_READER void *
+#define opaque(x)     ((void)(x))
+int unwind__read(UNWIND_READER r, void *to, __u32 bytes, __u64 from);
+int unwind__segment(UNWIND_READER r, __u32 index, struct unwind_segment *segment);
+__u32 unwind__chunk(UNWIND_READER r, __u32 index);
+const __u8 *unwind__shard(UNWIND_READER r, __u32 index);
+#endif
+
+#define unwind_inline static inline __attribute__((always_inline))
+
+/* User memory is read in pieces of this size: a frame's words lie close to those of its neighbours. */
+#define UNWIND_WINDOW	  1024
+#define UNWIND_NO_WINDOW  (1ULL << 63)
+#define UNWIND_SEARCH_MAX 14	     /* halvings: 16,384 executable mappings in a process */
+#define UNWIND_FRAME_MAX  (1u << 20) /* bytes between two frame pointers */
+
+struct unwind_cached_segment {
+	__u64 begin, bytes, low;
+	__u32 chunk, kind;
+};
+
+/* The state of a walk: the registers as they were in the frame that is looked at. */
+struct unwind_walk {
+	__u64 ip, sp, fp, link;
+	__u64 window_at;
+	struct unwind_cached_segment now, before; /* calls go back and forth between two files */
+	__u32 first, count;			  /* segments of the process */
+	__u32 flags;				  /* UNWIND_EXACT ... of this frame */
+	__u32 end;				  /* enum stack_end, once a step has returned 1 */
+	__u64 missing;				  /* the address that ended it, for NO_TABLE and NO_MAPPING */
+	__u32 rule[UNWIND_WIDE_WORDS], reserved;
+	struct unwind_registers start;
+	__u8 window[UNWIND_WINDOW + 8];
+};
+
+unwind_inline void unwind__begin(struct unwind_walk *w, const struct unwind_process *process)
+{
+	w->ip = w->start.ip;
+	w->sp = w->start.sp;
+	w->fp = w->start.fp;
+	w->link = w->start.link;
+	w->flags = w->start.flags;
+	w->window_at = UNWIND_NO_WINDOW;
+	w->now.bytes = w->before.bytes = 0;
+	w->first = process->first;
+	w->count = process->count;
+	w->end = STACK_DEPTH_LIMIT;
+	w->missing = 0;
+}
+
+unwind_inline int unwind__stop(struct unwind_walk *w, __u32 end)
+{
+	w->end = end;
+	return 1;
+}
+
+/* --- memory */
+
+unwind_inline int unwind__word(UNWIND_READER r, struct unwind_walk *w, __u64 address, __u64 *value)
+{
+	__u64 offset = address - w->window_at;
+
+	if (address & 7)
+		return unwind__read(r, value, sizeof(*value), address);
+	if (offset > UNWIND_WINDOW - 8) {
+		if (unwind__read(r, w->window, UNWIND_WINDOW, address)) {
+			w->window_at = UNWIND_NO_WINDOW;
+			return unwind__read(r, value, sizeof(*value), address);
+		}
+		w->window_at = address;
+		offset = 0;
+	}
+	opaque(offset);
+	offset &= UNWIND_WINDOW - 8;
+	*value = *(__u64 *)(w->window + offset);
+	return 0;
+}
+
+/* --- what holds at an address */
+
+unwind_inline int unwind__find_segment(UNWIND_READER r, struct unwind_walk *w, __u64 address)
+{
+	__u32 low = w->first, high = w->first + w->count, middle;
+	struct unwind_segment s;
+
+	if (address - w->now.begin < w->now.bytes)
+		return 0;
+	if (address - w->before.begin < w->before.bytes) {
+		struct unwind_cached_segment found = w->before;
+
+		w->before = w->now;
+		w->now = found;
+		return 0;
+	}
+	for (int i = 0; i < UNWIND_SEARCH_MAX; i++) {
+		if (low >= high)
+			break;
+		middle = low + (high - low) / 2;
+		if (unwind__segment(r, middle, &s))
+			break;
+		if (address < UNWIND_SEGMENT_BEGIN(s.begin)) {
+			high = middle;
+		} else if (address - UNWIND_SEGMENT_BEGIN(s.begin) >= (__u64)s.pages << 12) {
+			low = middle + 1;
+		} else {
+			w->before = w->now;
+			w->now.begin = UNWIND_SEGMENT_BEGIN(s.begin);
+			w->now.bytes = (__u64)s.pages << 12;
+			w->now.low = UNWIND_SEGMENT_LOW(s.begin);
+			w->now.kind = UNWIND_SEGMENT_KIND(s.begin);
+			w->now.chunk = s.chunk;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+/* Sum of the first n (0..16) of sixteen bytes. */
+unwind_inline __u32 unwind__sum(const __u8 *counts, __u32 n)
+{
+	__u64 a = *(const __u64 *)counts, b = *(const __u64 *)(counts + 8);
+
+	if (n < 8) {
+		a &= (1ULL << (n * 8)) - 1;
+		b = 0;
+	} else {
+		b &= n == 8 ? 0 : ~0ULL >> ((16 - n) * 8);
+	}
+	a = (a & 0x00ff00ff00ff00ffULL) + (a >> 8 & 0x00ff00ff00ff00ffULL);
+	b = (b & 0x00ff00ff00ff00ffULL) + (b >> 8 & 0x00ff00ff00ff00ffULL);
+	return ((a + b) * 0x0001000100010001ULL) >> 48;
+}
+
+/* An offset into a shard, in a form that the verifier takes. */
+#define UNWIND_IN_SHARD(offset, align)                    \
+	({                                                \
+		__u64 in_shard = (offset);                \
+		opaque(in_shard);                         \
+		in_shard &(UNWIND_SHARD_BYTES - (align)); \
+	})
+
+/* The last row that begins at or before `low` (0..65535) of the chunk whose header is at `header`. */
+unwind_inline __u32 unwind__find_row(const __u8 *shard, __u64 header, __u32 low)
+{
+	__u32 bucket = low >> 8 & 255, group = bucket >> 4;
+	__u64 counts = UNWIND_IN_SHARD(header + 32 + group * 16, 16);
+	__u64 start = *(const __u16 *)(shard + UNWIND_IN_SHARD(header + group * 2, 2));
+	__u64 from, to, middle, rows = header + sizeof(struct unwind_header);
+
+	start += unwind__sum(shard + counts, bucket & 15);
+	from = start;
+	to = start + shard[UNWIND_IN_SHARD(header + 32 + bucket, 1)];
+	for (int i = 0; i < 8; i++) {
+		if (from >= to)
+			break;
+		middle = (from + to) >> 1;
+		if (shard[UNWIND_IN_SHARD(rows + 2 * middle, 2)] <= (low & 255))
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from - 1;
+}
+
+unwind_inline void unwind__load_rule(struct unwind_walk *w, const __u8 *shard, __u64 header, __u32 row)
+{
+	__u64 at = UNWIND_IN_SHARD(header + sizeof(struct unwind_header) + 2 * (__u64)row, 2);
+	__u64 rule = header - 4 * (shard[at + 1] + 1ULL);
+
+	w->rule[0] = *(const __u32 *)(shard + UNWIND_IN_SHARD(rule, 4));
+	if (UNWIND_KIND(w->rule[0]) == UNWIND_WIDE) {
+		w->rule[1] = *(const __u32 *)(shard + UNWIND_IN_SHARD(rule - 4, 4));
+		w->rule[2] = *(const __u32 *)(shard + UNWIND_IN_SHARD(rule - 8, 4));
+	}
+}
+
+/* Loads the rule for an address. 0; 1: the walk ends here. */
+unwind_inline int unwind__look_up(UNWIND_READER r, struct unwind_walk *w, __u64 address)
+{
+	const __u8 *shard;
+	__u64 offset;
+	__u32 chunk;
+
+	w->rule[0] = UNWIND_GAP;
+	w->missing = address;
+	if (unwind__find_segment(r, w, address))
+		return unwind__stop(w, STACK_NO_MAPPING);
+	if (w->now.kind == UNWIND_SEGMENT_UNKNOWN)
+		return unwind__stop(w, STACK_NO_TABLE);
+	if (w->now.kind != UNWIND_SEGMENT_TABLE)
+		return 0;
+	offset = address - w->now.begin + w->now.low;
+	chunk = unwind__chunk(r, w->now.chunk + (__u32)(offset >> UNWIND_CHUNK_SHIFT));
+	if (UNWIND_CHUNK_KIND(chunk) == UNWIND_CHUNK_UNBUILT)
+		return unwind__stop(w, STACK_NO_TABLE);
+	if (UNWIND_CHUNK_KIND(chunk) != UNWIND_CHUNK_TABLE)
+		return 0;
+	shard = unwind__shard(r, UNWIND_CHUNK_SHARD(chunk));
+	if (!shard)
+		return unwind__stop(w, STACK_NO_TABLE);
+	unwind__load_rule(w, shard, UNWIND_CHUNK_OFFSET(chunk),
+			  unwind__find_row(shard, UNWIND_CHUNK_OFFSET(chunk), offset & 0xffff));
+	return 0;
+}
+
+/* --- the step */
+
+unwind_inline int unwind__is_address(__u64 address)
+{
+	return address >= 4096 && !(address >> UNWIND_ADDRESS_BITS);
+}
+
+/* Whether it is the address behind a call. */
+unwind_inline int unwind__is_return(UNWIND_READER r, struct unwind_walk *w, __u64 address)
+{
+	__u64 code;
+
+	return unwind__is_address(address) && !unwind__read(r, &code, sizeof(code), address - 8) &&
+	       unwind__ends_with_call(code);
+}
+
+/* The caller's frame is found: its address, the return address and the frame pointer. */
+unwind_inline int unwind__enter(struct unwind_walk *w, __u64 cfa, __u64 ip, __u64 fp)
+{
+	ip = UNWIND_ADDRESS(ip);
+	if (w->start.trampoline && ip == w->start.trampoline)
+		for (int i = 0; i < UNWIND_RETURNS; i++)
+			if (w->start.returns[i].at == UNWIND_RETURN_AT(cfa))
+				ip = w->start.returns[i].address;
+	if (!unwind__is_address(ip))
+		return unwind__stop(w, ip ? STACK_NO_FRAME_PTR : STACK_COMPLETE);
+	w->ip = ip;
+	w->sp = cfa;
+	w->fp = fp;
+	w->flags = 0;
+	return 0;
+}
+
+unwind_inline int unwind__signal(UNWIND_READER r, struct unwind_walk *w)
+{
+	__u64 saved[UNWIND_SIGNAL_WORDS];
+
+	if (unwind__read(r, saved, sizeof(saved), w->sp + UNWIND_SIGNAL_OFFSET))
+		return unwind__stop(w, STACK_FAULT);
+	if (!unwind__is_address(saved[UNWIND_SIGNAL_IP]))
+		return unwind__stop(w, STACK_NO_FRAME_PTR);
+	w->ip = saved[UNWIND_SIGNAL_IP];
+	w->sp = saved[UNWIND_SIGNAL_SP];
+	w->fp = saved[UNWIND_SIGNAL_FP];
+#if UNWIND_HAS_LINK
+	w->link = saved[UNWIND_SIGNAL_LINK];
+#endif
+	w->flags = UNWIND_EXACT;
+	return 0;
+}
+
+/* The innermost frame, in code that nobody describes: a function that has not touched the stack yet, or has
+ * just pushed the frame pointer, would be skipped by the frame pointer alone. */
+unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
+{
+#if UNWIND_HAS_LINK
+	return -1;
+#else
+	__u64 top, next;
+
+	if (unwind__word(r, w, w->sp, &top))
+		return -1;
+	if (unwind__is_return(r, w, top))
+		return unwind__enter(w, w->sp + 8, top, w->fp);
+	if (top != w->fp || unwind__word(r, w, w->sp + 8, &next) || !unwind__is_return(r, w, next))
+		return -1;
+	return unwind__enter(w, w->sp + 16, next, top);
+#endif
+}
+
+/* By the frame pointer, believed only where a call leads to. */
+unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
+{
+	__u64 frame[2], code;
+
+	if (w->flags & UNWIND_EXACT) {
+		int done = unwind__gap_exact(r, w);
+
+		if (done >= 0)
+			return done;
+	} else if (!unwind__read(r, &code, sizeof(code), w->ip) && code == UNWIND_SIGRETURN) {
+		return unwind__signal(r, w);
+	}
+	if ((w->fp & 7) || w->fp < w->sp || w->fp - w->sp > UNWIND_FRAME_MAX)
+		return unwind__stop(w, STACK_NO_FRAME_PTR);
+	if (unwind__word(r, w, w->fp, &frame[0]) || unwind__word(r, w, w->fp + 8, &frame[1]))
+		return unwind__stop(w, STACK_FAULT);
+	frame[1] = UNWIND_ADDRESS(frame[1]);
+	if (frame[1] != w->start.trampoline && !unwind__is_return(r, w, frame[1]))
+		return unwind__stop(w, STACK_NO_FRAME_PTR);
+	return unwind__enter(w, w->fp + 16, frame[1], frame[0]);
+}
+
+/* A register of this frame, by its DWARF number. Others than these two are known innermost only. */
+unwind_inline int unwind__register(struct unwind_walk *w, __u32 number, __u64 *value)
+{
+	if (number == UNWIND_DWARF_SP) {
+		*value = w->sp;
+	} else if (number == UNWIND_DWARF_FP) {
+		*value = w->fp;
+	} else if ((w->flags & UNWIND_HAS_OTHERS) && number < UNWIND_REGISTERS) {
+		opaque(number);
+		*value = w->start.other[number & (UNWIND_REGISTERS - 1)];
+	} else {
+		return 1;
+	}
+	return 0;
+}
+
+unwind_inline int unwind__wide_cfa(UNWIND_READER r, struct unwind_walk *w, __u64 *cfa)
+{
+	__u32 flags = UNWIND_WIDE_FLAGS(w->rule[0]);
+	__u64 at, index = 0;
+
+	if (unwind__register(w, UNWIND_WIDE_BASE(w->rule[0]), &at) ||
+	    ((flags & UNWIND_WIDE_INDEX) && unwind__register(w, UNWIND_WIDE_IX(w->rule[0]), &index)))
+		return unwind__stop(w, STACK_UNSUPPORTED);
+	at += (__s64)(__s32)w->rule[1] + 8 * index;
+	if ((flags & UNWIND_WIDE_DEREF)) {
+		if (unwind__word(r, w, at, &at))
+			return unwind__stop(w, STACK_FAULT);
+		at += (__s64)UNWIND_WIDE_ADD(w->rule[2]);
+	}
+	*cfa = at;
+	return 0;
+}
+
+unwind_inline int unwind__cfa(UNWIND_READER r, struct unwind_walk *w, __u64 *cfa)
+{
+	__u32 rule = w->rule[0];
+
+	switch (UNWIND_KIND(rule)) {
+	case UNWIND_SP:
+		*cfa = w->sp + (__s64)UNWIND_CFA(rule);
+		return 0;
+	case UNWIND_FRAME:
+		*cfa = w->fp + (__s64)UNWIND_CFA(rule);
+		return 0;
+	case UNWIND_PLT11:
+		*cfa = w->sp + 8 + (((w->ip & 15) >= 11) << 3);
+		return 0;
+	case UNWIND_PLT10:
+		*cfa = w->sp + 8 + (((w->ip & 15) >= 10) << 3);
+		return 0;
+	case UNWIND_STOP:
+		return unwind__stop(w, STACK_COMPLETE);
+	case UNWIND_WIDE:
+		return unwind__wide_cfa(r, w, cfa);
+	default:
+		return unwind__stop(w, STACK_UNSUPPORTED);
+	}
+}
+
+unwind_inline int unwind__return_address(UNWIND_READER r, struct unwind_walk *w, __u64 cfa, __u64 *ip)
+{
+	__u64 at = cfa - 8;
+
+#if UNWIND_HAS_LINK
+	__u32 rule = w->rule[0];
+
+	switch (UNWIND_RA(rule)) {
+	case UNWIND_RA_LINK: /* saved by nobody: true of the innermost frame only */
+		if (!(w->flags & UNWIND_EXACT))
+			return unwind__stop(w, STACK_NO_FRAME_PTR);
+		*ip = w->link;
+		return 0;
+	case UNWIND_RA_AFTER_FP:
+		at = cfa + (__s64)UNWIND_FP(rule) + 8;
+		break;
+	case UNWIND_RA_AT:
+		at = cfa + (__s64)UNWIND_WIDE_RA(w->rule[2]) * 8;
+		break;
+	}
+#endif
+	return unwind__word(r, w, at, ip) ? unwind__stop(w, STACK_FAULT) : 0;
+}
+
+/* From the frame in `w` to its caller. 0; 1: there is none, or it cannot be found: w->end says which. */
+unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
+{
+	__u64 cfa = 0, ip = 0, fp = w->fp;
+
+	if (unwind__look_up(r, w, w->ip - !(w->flags & UNWIND_EXACT)))
+		return 1;
+	if (UNWIND_KIND(w->rule[0]) == UNWIND_GAP)
+		return unwind__gap(r, w);
+	if (UNWIND_KIND(w->rule[0]) == UNWIND_SIGNAL)
+		return unwind__signal(r, w);
+	if (unwind__cfa(r, w, &cfa))
+		return 1;
+	if (cfa < w->sp || (cfa == w->sp && !(w->flags & UNWIND_EXACT)))
+		return unwind__stop(w, STACK_NO_FRAME_PTR);
+	if (unwind__return_address(r, w, cfa, &ip))
+		return 1;
+	if (UNWIND_FP(w->rule[0]) != 0 && unwind__word(r, w, cfa + (__s64)UNWIND_FP(w->rule[0]), &fp))
+		return unwind__stop(w, STACK_FAULT);
+	return unwind__enter(w, cfa, ip, fp);
+}
+
+#endif
