@@ -109,6 +109,12 @@ $(B)/workloads/%: tests/workloads/%.c
 		-MMD -MP $< -o $@
 workloads: $(WORKLOADS) ## build/workloads: programs whose truth is known
 
+# --- oracles: tests/oracle/*.c compare what sonde says with what others say, or measure (tests/oracle/run)
+$(B)/oracle/%: tests/oracle/%.c $(filter $(B)/user/object/% $(B)/user/base/%,$(OBJS))
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -ldw -o $@
+oracles: $(patsubst tests/oracle/%.c,$(B)/oracle/%,$(wildcard tests/oracle/*.c))
+
 # --- fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target; its seeds are tests/fuzz/corpus/NAME
 FUZZ = $(B)/fuzz
 FUZZ_SECONDS ?= 60
@@ -151,5 +157,5 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "make %-34s %s\n", $$1, $$2 }'
 
-.PHONY: all run test static unit cli live vm lint unit-programs workloads fuzzers fuzz bench soak install clean help
+.PHONY: all run test static unit cli live vm lint unit-programs oracles workloads fuzzers fuzz bench soak install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

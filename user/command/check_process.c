@@ -19,7 +19,7 @@
 #include "object/safefile.h"
 #include "object/symbolizer.h"
 
-#define FRAME_POINTERS_PERCENT 15 /* object/cfi.h */
+#define FRAME_POINTERS_PERCENT 15 /* object/eh_frame.h */
 
 /* Where the names of a file come from, best first. */
 enum names { NAMES_SYMTAB, NAMES_DEBUG_FILE, NAMES_EXPORTS, NAMES_NONE };

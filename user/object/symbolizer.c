@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/table.h"
-#include "object/cfi.h"
 #include "object/debugfile.h"
 #include "object/demangle.h"
+#include "object/eh_frame.h"
 #include "object/kallsyms.h"
 #include "object/lookup.h"
 #include "object/minidebug.h"
@@ -318,7 +318,7 @@ int symbolizer__coverage(struct symbolizer *s, const struct symbol_request *r, s
 	if (fd >= 0)
 		close(fd);
 	elf__build_id_hex(&f, c->build_id);
-	percent = cfi__frame_pointer_percent(&f);
+	percent = eh_frame__frame_pointer_percent(&f);
 	c->frame_pointer_percent = percent > 0 ? (uint32_t)percent : 0;
 	elf__close(&f);
 	return 0;

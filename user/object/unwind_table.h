@@ -29,7 +29,8 @@ struct unwind_chunk {
 	uint32_t rows;
 };
 /* Builds chunk number `address >> UNWIND_CHUNK_SHIFT` of the file's virtual addresses: appends its blob, if
- * it has one. 0 or -ENOMEM. */
+ * it has one. 0 or -ENOMEM. A chunk with more rules than numbers has the rarest ones as
+ * UNWIND_UNSUPPORTED. */
 int unwind_table__build(struct unwind_table *, uint64_t chunk, struct buf *blob, struct unwind_chunk *out);
 
 /* One row of the file as the tables see it, for tests and for `check`: what holds from `address` on. `words`

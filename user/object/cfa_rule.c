@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a state of the interpreter is as a rule. */
+#include "object/cfa.h"
+
+/* A rule in the making. */
+struct draft {
+	uint32_t ra, index, flags;
+	int64_t fp, ra_at; /* words */
+};
+
+static bool fits(int64_t words)
+{
+	return words >= UNWIND_CFA_MIN && words <= UNWIND_CFA_MAX;
+}
+
+/* Offsets from the register that leads to the CFA become offsets from the CFA. */
+static struct cfa_place from_cfa(const struct cfa_state *s, struct cfa_place p)
+{
+	if (p.kind == CFA_AT_REGISTER && s->kind == CFA_REGISTER && p.reg == s->base)
+		p = (struct cfa_place){.kind = CFA_AT, .offset = p.offset - s->offset};
+	return p;
+}
+
+/* What cannot be said from the CFA can often be said from the register that leads to it. */
+static bool draft_fp(const struct cfa_machine *m, const struct cfa_state *s, struct draft *d)
+{
+	struct cfa_place p = from_cfa(s, s->fp);
+	int64_t offset = p.offset;
+
+	if (p.kind == CFA_SAME || p.kind == CFA_UNDEFINED)
+		return true;
+	if (p.kind == CFA_AT && s->kind == CFA_REGISTER && (!offset || !fits(offset / m->word_bytes))) {
+		offset += s->offset;
+		d->flags |= UNWIND_WIDE_FP_AT_BASE;
+	} else if (p.kind == CFA_AT_REGISTER && s->kind == CFA_DEREF && p.reg == s->base) {
+		d->flags |= UNWIND_WIDE_FP_AT_BASE;
+	} else if (p.kind != CFA_AT || !offset) {
+		return false;
+	}
+	d->fp = offset / m->word_bytes;
+	return !(offset % m->word_bytes) && fits(d->fp);
+}
+
+static bool is_known(const struct cfa_machine *m, uint8_t reg)
+{
+	return reg == m->sp || reg == m->fp || (m->calls_push && reg < UNWIND_REGISTERS);
+}
+
+static bool draft_ra(const struct cfa_common *c, const struct cfa_state *s, struct draft *d)
+{
+	const struct cfa_machine *m = c->machine;
+	struct cfa_place p = from_cfa(s, s->ra), fp = from_cfa(s, s->fp);
+
+	d->index = m->link & 31;
+	if (p.kind == CFA_IN_REGISTER || p.kind == CFA_SAME) {
+		d->ra = UNWIND_RA_LINK;
+		if (p.kind == CFA_SAME || p.reg == m->link)
+			return !m->calls_push && c->ra == m->link;
+		d->index = p.reg;
+		return is_known(m, p.reg) && s->index == CFA_NO_REGISTER;
+	}
+	if (p.kind == CFA_AT && m->calls_push && p.offset == -m->word_bytes) {
+		d->ra = UNWIND_RA_CALL;
+		return true;
+	}
+	if (!m->calls_push && p.kind == fp.kind && (p.kind == CFA_AT || p.reg == fp.reg) &&
+	    (p.kind == CFA_AT || p.kind == CFA_AT_REGISTER) && p.offset == fp.offset + m->word_bytes) {
+		d->ra = UNWIND_RA_AFTER_FP;
+		return true;
+	}
+	d->ra = UNWIND_RA_AT;
+	d->ra_at = p.offset / m->word_bytes;
+	return p.kind == CFA_AT && !(p.offset % m->word_bytes) && d->ra_at == (int16_t)d->ra_at;
+}
+
+static bool is_narrow(const struct cfa_machine *m, const struct cfa_state *s, const struct draft *d)
+{
+	return s->kind == CFA_REGISTER && (s->base == m->sp || s->base == m->fp) && !d->flags &&
+	       d->ra != UNWIND_RA_AT && (d->ra != UNWIND_RA_LINK || d->index == (m->link & 31u)) &&
+	       !(s->offset % m->word_bytes) && fits(s->offset / m->word_bytes);
+}
+
+static void make_wide(const struct cfa_machine *m, const struct cfa_state *s, struct draft *d, __u32 *words)
+{
+	__u32 base = s->base;
+
+	if (!is_known(m, s->base) || s->add != (int16_t)s->add || !cfa__is_sane(s->offset))
+		return;
+	if (s->kind == CFA_DEREF)
+		d->flags |= UNWIND_WIDE_DEREF;
+	if (s->index != CFA_NO_REGISTER) {
+		if (!is_known(m, s->index) || d->ra == UNWIND_RA_LINK)
+			return;
+		d->flags |= UNWIND_WIDE_INDEX;
+		d->index = s->index;
+	} else if (d->ra != UNWIND_RA_LINK) {
+		d->index = 0;
+	}
+	words[0] = unwind_rule__make(UNWIND_WIDE, d->ra, (__s32)(base | d->index << 5 | d->flags << 10),
+				     (__s32)d->fp);
+	words[1] = (__u32)s->offset;
+	words[2] = (__u32)(uint16_t)s->add | (__u32)d->ra_at << 16;
+}
+
+void cfa__rule(const struct cfa_common *c, const struct cfa_state *s, __u32 words[UNWIND_WIDE_WORDS])
+{
+	const struct cfa_machine *m = c->machine;
+	struct draft d = {0};
+	__s32 cfa = (__s32)(s->offset / m->word_bytes), fp;
+
+	words[0] = UNWIND_UNSUPPORTED;
+	words[1] = words[2] = 0;
+	if (s->kind == CFA_NONE)
+		return;
+	if (c->is_signal || s->ra.kind == CFA_UNDEFINED) {
+		words[0] = c->is_signal ? UNWIND_SIGNAL : UNWIND_STOP;
+		return;
+	}
+	if (s->kind == CFA_OTHER || !draft_fp(m, s, &d) || !draft_ra(c, s, &d))
+		return;
+	fp = (__s32)d.fp;
+	if (is_narrow(m, s, &d))
+		words[0] = unwind_rule__make(s->base == m->sp ? UNWIND_SP : UNWIND_FRAME, d.ra, cfa, fp);
+	else if (s->kind == CFA_REGISTER || s->kind == CFA_DEREF)
+		make_wide(m, s, &d, words);
+	else if (d.ra == UNWIND_RA_CALL && !d.flags && s->offset == m->word_bytes)
+		words[0] =
+			unwind_rule__make(s->kind == CFA_PLT11 ? UNWIND_PLT11 : UNWIND_PLT10, d.ra, cfa, fp);
+}
