@@ -179,11 +179,11 @@ inline_always void runq__ended(struct task_struct *next, u64 open, u64 now, stru
  * known, so that the estimate is unbiased: a block is taken with probability 1/weight. */
 inline_always u32 sample__weight(struct thread *t)
 {
-	u64 weight;
+	u64 around = *(volatile u64 *)&control.sample_us, weight;
 
-	if (!config.weight_cap)
+	if (!config.weight_cap || around <= t->ewma_us)
 		return 1;
-	weight = config.sample_ns / 1000 / (t->ewma_us + 1);
+	weight = around / ((u64)t->ewma_us + 1);
 	if (weight <= 1)
 		return 1;
 	if (weight > config.weight_cap)
@@ -196,8 +196,8 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 	bool published;
 	u64 hash;
 
-	t->weight = sample__weight(t);
-	if (!t->weight) {
+	t->now.weight = sample__weight(t);
+	if (!t->now.weight) {
 		t->now.stack = 0;
 		return;
 	}
@@ -207,17 +207,33 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 	t->now.stack = hash;
 }
 
+/* Whether the block that ends now was visited: then its stack is known and it stands for itself. */
+inline_always bool visit__ended(struct thread *t, u64 open)
+{
+#ifdef RAW_TP
+	return false;
+#else
+	if (!config.visits || *(volatile u64 *)&t->visited != open)
+		return false;
+	return __sync_val_compare_and_swap(&t->visited, open, 0) == open; /* for its order, too */
+#endif
+}
+
 inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now, struct loss *l)
 {
-	u64 wait = now > since ? now - since : 0, from = interval__from(since, now);
-	struct cell_key key = {.a = t->now.stack, .b = t->waker, .kind = CELL_BLOCK, .state = state};
+	u64 wait = now > since ? now - since : 0, from = interval__from(since, now), weight = t->now.weight;
+	struct cell_key key = {.a = t->now.stack, .kind = CELL_BLOCK, .state = state};
 
 	loss__count(l, OFFCPU, HITS);
 	if (config.weight_cap) {
 		u64 us = wait / 1000;
 
 		t->ewma_us = (7 * (u64)t->ewma_us + (us < (1u << 28) ? us : 1u << 28)) >> 3;
-		if (!t->weight) {
+		if (visit__ended(t, open__make(since, state))) {
+			key.a = t->visit_stack;
+			weight = 1;
+		}
+		if (!weight) {
 			loss__count(l, OFFCPU, SAMPLED_OUT);
 			return;
 		}
@@ -226,8 +242,11 @@ inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now
 		loss__count(l, OFFCPU, FILTERED);
 		return;
 	}
+	if (config.waker)
+		key.b = t->waker;
+	key.tgid = weight > 1;
 	key.slot = slot__of_ns(wait);
-	if (cell__add(&key, t->weight, now > from ? (now - from) * t->weight : 0))
+	if (cell__add(&key, weight, now > from ? (now - from) * weight : 0))
 		loss__count(l, OFFCPU, AGGREGATED);
 	else
 		loss__count(l, OFFCPU, MAP_FULL);
@@ -374,7 +393,8 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	now = bpf_ktime_get_ns();
 	/* One that is not blocked was woken before it was switched out: it never stopped running. */
 	if (!state__is_block(state) || !control__running(now)) {
-		t->waker = 0;
+		if (config.waker)
+			t->waker = 0;
 		loss__count(l, WALL_WAKE, FILTERED);
 		return 0;
 	}
@@ -383,7 +403,8 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	if (config.offcpu)
 		offcpu__ended(t, state, open ? open__since(open) : control.sweep_ns, now, l);
 	t->now.stack = 0;
-	t->waker = 0;
+	if (config.waker)
+		t->waker = 0;
 	return 0;
 }
 
@@ -403,7 +424,8 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	l->runs++;
 	if (!t || !control.cut)
 		return 0;
-	if (state__is_block(open__state(t->now.open)) ? !t->now.stack : !task__state(task))
+	if (state__is_block(open__state(t->now.open)) ? !t->now.stack && t->visited != t->now.open
+						      : !task__state(task))
 		return 0; /* not sampled; or not about to block */
 	t->waker = stack__capture(ctx, task__current(), true, NULL, l, 0, &published);
 	return 0;

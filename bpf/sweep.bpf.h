@@ -142,7 +142,7 @@ inline_always void sweep__seed(struct task_struct *task, struct thread *t, bool 
 		since = born;
 	if (config.offcpu && state >= STATE_FIRST_BLOCKED)
 		t->now.stack = stack__of_blocked(task, may_sleep, l);
-	t->weight = 1;
+	t->now.weight = 1;
 	thread__begin(t, task, since);
 	thread__open_first(t, open__make(since, state));
 }
@@ -231,6 +231,7 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 	if (r->cut != control.cut) {
 		r->cut = control.cut;
 		copy(&r->at_cut, &r->now, sizeof(r->now));
+		account__visited(&r->at_cut, t);
 		account__add(&r->at_cut, open__state(r->now.open), open__since(r->now.open), r->cut);
 	}
 	if (!wanted) {
@@ -261,5 +262,48 @@ int sweep_sleepable(struct bpf_iter__task *ctx)
 {
 	return sweep__task(ctx, true);
 }
+
+#ifndef RAW_TP
+/*
+ * The visit, with importance sampling: a pass over all tasks, some times a second, that takes the stacks of
+ * watched threads which have been blocked for a while. A block that was visited counts once, with the visit's
+ * stack; any other counts as was decided when it began. Whether a block is visited depends on its instants
+ * and on its thread's earlier blocks only, never on that decision, so in both cases it counts once on
+ * average: long blocks become exact, short ones stay sampled, none counts twice.
+ *
+ * The wakeup may run on another CPU meanwhile. So nothing that it uses is written: the visit leaves the stack
+ * aside and then says for which block it is, in one word. The block's end compares that word with its own. No
+ * other block has the same start, so a stack that comes too late is nobody's.
+ */
+SEC("?iter.s/task")
+int visit(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct loss *l = loss__here();
+	u64 open, now, stack;
+	struct thread *t;
+
+	if (!task || !l)
+		return 0;
+	l->runs++;
+	t = thread__get(task);
+	if (!t || t->dead || !control.visits_left)
+		return 0;
+	open = *(volatile u64 *)&t->now.open;
+	if (open__state(open) < STATE_FIRST_BLOCKED || t->visited == open ||
+	    *(volatile u64 *)&t->now.weight == 1)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (now < open__since(open) + control.visit_ns)
+		return 0;
+	control.visits_left--;
+	stack = stack__of_blocked(task, true, l);
+	if (!stack)
+		return 0;
+	*(volatile u64 *)&t->visit_stack = stack;
+	__sync_lock_test_and_set(&t->visited, open);
+	return 0;
+}
+#endif
 
 #endif

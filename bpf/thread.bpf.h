@@ -16,19 +16,26 @@
 
 #include "target.bpf.h"
 
+/*
+ * In task storage the value begins 8 bytes into a cache line. What each switch touches lies in the first 56
+ * bytes, up to the account's sums, and the sums of the frequent states in the next line.
+ */
 struct thread {
-	u32 sequence; /* odd while being written */
-	u32 dead;
-	u64 cut; /* the instant of `at_cut` */
+	u32 sequence;	 /* odd while being written */
+	u32 ewma_us;	 /* running mean of its blocks */
+	u64 cut;	 /* the instant of `at_cut` */
+	u64 known_stack; /* last stack whose record user space has */
+	u64 visited;	 /* the open block that was visited last, as in account.open; 0: none */
+	struct account now;
+	u64 visit_stack; /* of that block */
+	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
+	struct account at_cut;
 	u64 watched_ns;
 	u64 utime_ns, stime_ns; /* when it was first watched */
-	u64 waker;		/* hash of the waker's stack, from sched_waking to sched_wakeup */
-	u64 known_stack;	/* last stack whose record user space has */
 	u64 start_ns; /* with `key` its identity for user space; in the task itself an exec by a thread that
 			 is not */
 	u32 key;      /* the leader would change both */
-	u32 ewma_us, weight;
-	struct account now, at_cut;
+	u32 dead;
 };
 
 #ifdef RAW_TP
@@ -127,10 +134,20 @@ inline_always void account__add(struct account *a, u32 state, u64 from, u64 to)
 		a->ns[state] += to - from;
 }
 
+/* What a visit found replaces what was decided when the block began. */
+inline_always void account__visited(struct account *a, const struct thread *t)
+{
+	if (!a->open || *(volatile u64 *)&t->visited != a->open)
+		return;
+	a->stack = t->visit_stack;
+	a->weight = 1;
+}
+
 /* Saves the account as it was at the cut. The open state goes on. */
 inline_always void thread__snapshot(struct thread *t, u64 cut)
 {
 	copy(&t->at_cut, &t->now, sizeof(t->now));
+	account__visited(&t->at_cut, t);
 	account__add(&t->at_cut, open__state(t->now.open), open__since(t->now.open), cut);
 	t->cut = cut;
 }
@@ -204,7 +221,6 @@ inline_always struct thread_record *thread__describe(struct thread *t, struct ta
 	r->tgid = pids.tgid;
 	r->tid = pids.tid;
 	r->key = t->key;
-	r->weight = t->weight;
 	r->watched_ns = t->watched_ns;
 	r->end_ns = 0;
 	r->start_ns = t->start_ns;

@@ -112,8 +112,8 @@ struct snapshot_record {
  */
 enum cell_kind {
 	CELL_SAMPLE = 1, /* a: stack hash. count: samples */
-	CELL_BLOCK,	 /* a: stack hash, b: the waker's or 0. slot: of the whole wait; ns: the part in this
-			    interval */
+	CELL_BLOCK,	 /* a: stack hash, b: the waker's or 0, tgid: 1 if these stand for others, too
+			    (sampling). slot: of the whole wait; ns: the part in this interval */
 	CELL_RUNQ,	 /* a, b: see enum runq_key. slot: of the wait */
 	CELL_RAN, /* a: tgid, b: unused. comm in the next two: who ran while somebody waited long. ns: for how
 		     long */
@@ -152,18 +152,17 @@ struct runq_hist {
 #define OPEN_STATE 31
 
 struct account {
+	__u64 open;   /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at
+			 once */
+	__u64 stack;  /* of the open block, else 0 */
+	__u64 weight; /* of the open block, with importance sampling */
 	__u64 ns[STATE_COUNT];
-	__u64 open;  /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at
-			once */
-	__u64 stack; /* of the open block, else 0 */
 };
 
 struct thread_record {
 	__u32 type; /* RECORD_EXIT, or 0 from the sweep */
 	__u32 tgid, tid;
-	__u32 weight; /* of the open block, with importance sampling */
-	__u32 key;    /* thread id in the initial PID namespace */
-	__u32 reserved;
+	__u32 key;	     /* thread id in the initial PID namespace */
 	__u64 watched_ns;    /* since when its account is kept */
 	__u64 end_ns;	     /* exit: when; sweep: 0 */
 	__u64 start_ns;	     /* CLOCK_MONOTONIC, of the thread: (key, start_ns) is its identity */
@@ -252,15 +251,17 @@ enum wait_class {
 /* What the sched programs are told before they are loaded: parts that are off are removed by the verifier. */
 struct sched_config {
 	__u8 runq, offcpu, wall, waker;
-	__u8 classify;	    /* reasons are wanted */
-	__u8 switch_state;  /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
-	__u8 rcu_lock;	    /* bpf_rcu_read_lock() may be called: since 9bb00b2895cb (6.2) */
-	__u8 user_reads;    /* bpf_probe_read_user() may be called: not under lockdown=confidentiality */
-	__u32 runq_key;	    /* enum runq_key */
-	__u32 weight_cap;   /* importance sampling: largest weight; 0: every block */
-	__u64 sample_ns;    /* importance sampling: blocks of about this length are always taken */
-	__u64 min_ns;	    /* shorter blocks are not reported */
-	__u64 long_wait_ns; /* runq: who ran instead is asked for longer waits; 0: never */
+	__u8 classify;	   /* reasons are wanted */
+	__u8 switch_state; /* sched_switch has a fourth argument, prev_state: since fa2c3254d7cf (5.18) */
+	__u8 rcu_lock;	   /* bpf_rcu_read_lock() may be called: since 9bb00b2895cb (6.2) */
+	__u8 user_reads;   /* bpf_probe_read_user() may be called: not under lockdown=confidentiality */
+	__u8 visits;	   /* importance sampling: threads that wait are visited */
+	__u8 reserved[3];
+	__u32 runq_key;	  /* enum runq_key */
+	__u32 weight_cap; /* importance sampling: largest weight; 0: every block */
+	__u32 reserved_too;
+	__u64 min_ns;		       /* shorter blocks are not reported */
+	__u64 long_wait_ns;	       /* runq: who ran instead is asked for longer waits; 0: never */
 	__u8 wait_class[WAIT_CLASSES]; /* enum wait_class by system call number */
 };
 
@@ -271,6 +272,9 @@ struct control {
 	__u64 previous_cut; /* the one before: start of the interval */
 	__u64 sweep_ns;	    /* since when threads that the sweep finds unwatched are watched */
 	__u64 stop_ns;	    /* nothing is counted from here on; 0: not yet known */
+	__u64 sample_us;    /* importance sampling: blocks of about this length are always taken */
+	__u64 visit_ns;	    /* a visit takes the stacks of blocks that have lasted so long */
+	__u64 visits_left;  /* how many more of them in this pass; counted down by the program */
 };
 
 /* Which threads are watched: all conditions that are set must hold. Filled before loading, read-only in BPF.

@@ -20,7 +20,8 @@ static const struct cli_option options[] = {
 	{"sample", 0, CLI_FLAG, AT(sample),
 	 .help = "take few of the short waits, weighted: unbiased and cheap"},
 	{"sample-around", 0, CLI_DURATION, AT(sample_ns), .arg = "TIME", .min = 1000, .max = 60000000000LL,
-	 .help = "sample, and always take waits of about this length or longer", .fallback = "100ms"},
+	 .help = "sample; at the start all waits of about this length or longer, then what it costs decides",
+	 .fallback = "100ms"},
 	{NULL},
 };
 

@@ -64,6 +64,9 @@ struct probe_type {
 	int (*record)(struct probe *, const void *record,
 		      size_t size); /* a ring-buffer record; 1: not mine */
 	int (*drain)(struct probe *, struct point_stream *, struct drain *);
+	/* Looks at threads that wait, and at what it costs. Returns in how many ns again; 0: never. May be
+	 * NULL. */
+	uint64_t (*visit)(struct probe *);
 	void (*tick)(struct probe *);			  /* once a second; may be NULL */
 	const struct unit *(*unit)(const struct probe *); /* its object: losses, cost, memory */
 	void (*close)(struct probe *);

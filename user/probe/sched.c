@@ -30,6 +30,7 @@ static const struct hook hooks[] = {
 	{"cgroup_attach_task", "tp_btf, raw_tp", "threads moved into the cgroup"},
 	{"iter/task", "sleepable, plain",
 	 "threads that never switch; plain: user stacks of waits open at the start"},
+	{"iter/task", "sleepable", "stacks of long waits that sampling passed over (--sample)"},
 	{NULL},
 };
 
@@ -126,6 +127,12 @@ static bool attempt_fits(const struct attempt *with)
 	       (!with->switch_state || f.switch_state);
 }
 
+/* The raw variant has no atomic operations, by which a visit and a wakeup agree. */
+static bool visits_fit(const struct sched *s, const struct unit *u, const struct attempt *with)
+{
+	return sched__samples(s) && with->sleepable && !u->image->raw;
+}
+
 static int sched__prepare(void *context, struct unit *u, int attempt)
 {
 	struct sched *s = context;
@@ -141,8 +148,8 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		.rcu_lock = with->kfuncs,
 		.user_reads = with->user_reads,
 		.runq_key = o->runq_key,
+		.visits = visits_fit(s, u, with),
 		.weight_cap = o->sample ? o->weight_cap : 0,
-		.sample_ns = o->sample_ns,
 		.min_ns = o->min_ns,
 		.long_wait_ns = o->long_wait_ns,
 	};
@@ -163,6 +170,8 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		err = unit__autoload(u, programs[i].name, programs[i].wanted(s));
 	if (!err)
 		err = unit__autoload(u, with->sleepable ? "sweep_sleepable" : "sweep", true);
+	if (!err && config.visits)
+		err = unit__autoload(u, "visit", true);
 	return err;
 }
 
@@ -197,6 +206,7 @@ static struct probe *sched__open(struct probe_context *context, const void *opti
 		return NULL;
 	}
 	s->control = s->unit.control;
+	sched__open_sample(s);
 	return &s->probe;
 }
 
@@ -220,6 +230,8 @@ static int sched__attach(struct probe *probe)
 	struct sched *s = (struct sched *)probe;
 	int err = sched__open_sweep(s);
 
+	if (!err)
+		err = sched__attach_visit(s);
 	if (err)
 		msg__error("cannot attach the task iterator: %s (see `sonde check`)", strerror(-err));
 	for (size_t i = 0; !err && i < PROGRAMS; i++) {
@@ -388,6 +400,7 @@ static void sched__close(struct probe *probe)
 	if (!s)
 		return;
 	bpf_link__destroy(s->sweep_link);
+	bpf_link__destroy(s->visit_link);
 	unit__close(&s->unit);
 	table__free(&s->threads);
 	free(s);
@@ -406,6 +419,7 @@ const struct probe_type probe_sched = {
 	.detach = sched__detach,
 	.sweep = sched__sweep,
 	.settle = sched__settle,
+	.visit = sched__visit,
 	.record = sched__record,
 	.drain = sched__drain,
 	.unit = sched__unit,

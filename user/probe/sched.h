@@ -4,6 +4,7 @@
 #define SONDE_PROBE_SCHED_H
 
 #include "base/table.h"
+#include "probe/governor.h"
 #include "probe/probe.h"
 
 extern const struct metric metric_thread_time, metric_offcpu_time, metric_runq_latency, metric_runq_ran;
@@ -23,7 +24,7 @@ struct thread_seen {
 	uint64_t utime_delta_ns, stime_delta_ns;
 	uint64_t watched_ns, end_ns; /* end_ns: 0 while it lives */
 	uint64_t open, open_stack;   /* the open state at the cut */
-	uint32_t weight;
+	uint64_t open_weight;	     /* with importance sampling */
 	char leader_comm[COMM_LEN];
 };
 
@@ -33,8 +34,11 @@ struct sched {
 	struct unit unit;
 	struct control *control;
 	struct bpf_link *sweep_link;
-	unsigned swept;	 /* threads that the last pass met */
-	unsigned unread; /* threads that no pass of the last sweep could read */
+	struct bpf_link *visit_link; /* NULL: this kernel has no such iterator, or it is not wanted */
+	struct governor governor;
+	uint64_t told_ended, told_taken; /* blocks, as of the last headline */
+	unsigned swept;			 /* threads that the last pass met */
+	unsigned unread;		 /* threads that no pass of the last sweep could read */
 	struct table threads;
 	uint64_t cut_ns, emitted_cut_ns;      /* announced, and done */
 	struct runq_hist runq_last, runq_now; /* cumulative, at the last drain and at this one */
@@ -61,6 +65,13 @@ static inline int cell_key__compare(const struct cell_key *x, const struct cell_
  * inside. */
 int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
 		       struct drain *d);
+
+/* sched_sample.c */
+bool sched__samples(const struct sched *s);
+void sched__open_sample(struct sched *s);
+int sched__attach_visit(struct sched *s); /* 0, also where there is none; or -errno */
+uint64_t sched__visit(struct probe *probe);
+double sched__mean_weight(struct sched *s); /* since it was asked last */
 
 /* sched_runq.c */
 int sched__read_runq(struct sched *s);

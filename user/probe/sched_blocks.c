@@ -22,6 +22,7 @@ const struct metric metric_offcpu_time = {
 struct group {
 	size_t first, count;
 	uint64_t ns;
+	uint64_t sampled_ns; /* of which by waits that stand for others, too */
 };
 
 static int by_group(const void *a, const void *b)
@@ -56,11 +57,14 @@ static bool open_wait(const struct sched *s, const struct thread_seen *t, const 
 
 	if (!t->open || state < STATE_FIRST_BLOCKED || t->end_ns || since >= d->to_ns)
 		return false;
-	if (d->to_ns - since < s->options.min_ns || (s->options.sample && !t->weight))
+	if (d->to_ns - since < s->options.min_ns || (s->options.sample && !t->open_weight))
 		return false;
 	*row = (struct cell_row){
-		.key = {.a = t->open_stack, .kind = CELL_BLOCK, .state = state},
-		.ns = (d->to_ns - from) * (s->options.sample ? t->weight : 1),
+		.key = {.a = t->open_stack,
+			.kind = CELL_BLOCK,
+			.state = state,
+			.tgid = s->options.sample && t->open_weight > 1},
+		.ns = (d->to_ns - from) * (s->options.sample ? t->open_weight : 1),
 		.open = 1,
 	};
 	return true;
@@ -99,6 +103,7 @@ static struct group *group(const struct cell_row *rows, size_t count, size_t *gr
 			g[(*groups)++] = (struct group){.first = i};
 		g[*groups - 1].count++;
 		g[*groups - 1].ns += rows[i].ns;
+		g[*groups - 1].sampled_ns += rows[i].key.tgid ? rows[i].ns : 0;
 	}
 	qsort(g, *groups, sizeof(*g), by_time);
 	return g;
@@ -196,8 +201,9 @@ static bool is_self(const struct emission *e, const struct stack_view *view)
 	return view->who.tgid && view->who.tgid == (uint32_t)e->s->probe.context->self;
 }
 
-static int emit_group(struct emission *e, const struct cell_row *rows, size_t count)
+static int emit_group(struct emission *e, const struct cell_row *all, const struct group *group)
 {
+	const struct cell_row *rows = &all[group->first];
 	const struct cell_key *key = &rows[0].key;
 	struct point p = {.metric = &metric_offcpu_time, .label = {state__word(key->state)}};
 	const struct stacks *stacks = e->s->probe.context->stacks;
@@ -207,9 +213,10 @@ static int emit_group(struct emission *e, const struct cell_row *rows, size_t co
 
 	if (is_self(e, &view))
 		return 0;
-	fill_hist(&hist, rows, count, &p.sample);
+	fill_hist(&hist, rows, group->count, &p.sample);
 	probe__fill_sample(&p.sample, &p.who, &view, e->d, p.sample.occurrences + p.sample.open);
-	p.sample.value = strata__scale(&e->strata, &p.who, key->state, p.sample.value);
+	p.sample.value +=
+		strata__scale(&e->strata, &p.who, key->state, group->sampled_ns) - group->sampled_ns;
 	p.sample.hist = hist.count ? &hist : NULL;
 	e->d->lost_stacks += found ? 0 : p.sample.occurrences + p.sample.open;
 	if (key->b) {
@@ -223,15 +230,16 @@ static int emit_unsampled(struct emission *e)
 {
 	static const struct frame mark = {.name = "[not sampled]", .object = "", .kind = FRAME_MARK};
 	const struct stratum *stratum;
+	uint64_t left_ns;
 	size_t cursor = 0;
 	int err = 0;
 
-	while (!err && strata__next_unsampled(&e->strata, &cursor, &stratum)) {
+	while (!err && strata__next_unsampled(&e->strata, &cursor, &stratum, &left_ns)) {
 		struct point p = {
 			.metric = &metric_offcpu_time,
 			.who = stratum->who,
 			.label = {state__word(stratum->state)},
-			.sample = {.frames = &mark, .count = 1, .value = stratum->exact_ns},
+			.sample = {.frames = &mark, .count = 1, .value = left_ns},
 		};
 
 		err = emit_point(e, &p, stratum->state);
@@ -253,7 +261,8 @@ static int open_strata(struct emission *e, const struct cell_row *rows, const st
 		const struct cell_key *key = &rows[groups[i].first].key;
 
 		probe__view(e->s->probe.context->stacks, key->a, &view);
-		strata__estimate(&e->strata, &view.who, key->state, groups[i].ns);
+		strata__estimate(&e->strata, &view.who, key->state, groups[i].ns - groups[i].sampled_ns,
+				 groups[i].sampled_ns);
 	}
 	return err;
 }
@@ -287,7 +296,7 @@ static void headline(const struct emission *e)
 		buf__puts(line, " still open)");
 	}
 	if (e->s->options.sample)
-		buf__puts(line, ", stacks by sampling");
+		buf__printf(line, ", stacks by sampling, mean weight %.1f", sched__mean_weight(e->s));
 }
 
 int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, struct point_stream *out,
@@ -305,7 +314,7 @@ int sched__emit_blocks(struct sched *s, struct cell_row *rows, size_t count, str
 	if (groups)
 		err = open_strata(&e, all, groups, n);
 	for (size_t i = 0; !err && i < n; i++)
-		err = emit_group(&e, all + groups[i].first, groups[i].count);
+		err = emit_group(&e, all, &groups[i]);
 	if (!err)
 		err = emit_unsampled(&e);
 	headline(&e);

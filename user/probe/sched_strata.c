@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* A wait that ends just at a cut may fall on one side in the account and on the other as a wait. */
+#define NOT_WORTH_A_ROW 1000
+
 struct stratum_key {
 	uint64_t start_ns; /* of the process */
 	char comm[COMM_LEN];
@@ -57,31 +60,41 @@ static struct stratum *find(const struct strata *x, const struct who *who, unsig
 	return table__find(&x->table, &key);
 }
 
-void strata__estimate(struct strata *x, const struct who *who, unsigned state, uint64_t ns)
+void strata__estimate(struct strata *x, const struct who *who, unsigned state, uint64_t sure_ns,
+		      uint64_t sampled_ns)
 {
 	struct stratum *stratum = find(x, who, state);
 
-	if (stratum)
-		stratum->estimated_ns += ns;
+	if (!stratum)
+		return;
+	stratum->sure_ns += sure_ns;
+	stratum->sampled_ns += sampled_ns;
+}
+
+static uint64_t left_of(const struct stratum *stratum)
+{
+	return stratum->exact_ns > stratum->sure_ns ? stratum->exact_ns - stratum->sure_ns : 0;
 }
 
 uint64_t strata__scale(const struct strata *x, const struct who *who, unsigned state, uint64_t ns)
 {
 	const struct stratum *stratum = find(x, who, state);
 
-	if (!stratum || !stratum->estimated_ns)
+	if (!stratum || !stratum->sampled_ns)
 		return ns;
-	return (uint64_t)((double)ns * stratum->exact_ns / stratum->estimated_ns + 0.5);
+	return (uint64_t)((double)ns * left_of(stratum) / stratum->sampled_ns + 0.5);
 }
 
-bool strata__next_unsampled(const struct strata *x, size_t *cursor, const struct stratum **stratum)
+bool strata__next_unsampled(const struct strata *x, size_t *cursor, const struct stratum **stratum,
+			    uint64_t *left_ns)
 {
 	const void *key;
 	void *value;
 
 	while (table__next(&x->table, cursor, &key, &value)) {
 		*stratum = value;
-		if (!(*stratum)->estimated_ns)
+		*left_ns = left_of(value);
+		if (!(*stratum)->sampled_ns && *left_ns > (*stratum)->exact_ns / NOT_WORTH_A_ROW)
 			return true;
 	}
 	return false;

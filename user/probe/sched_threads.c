@@ -27,7 +27,6 @@ static void seen__describe(struct thread_seen *t, const struct thread_record *r)
 	memcpy(t->who.comm, r->comm, sizeof(t->who.comm));
 	memcpy(t->leader_comm, r->leader_comm, sizeof(t->leader_comm));
 	t->watched_ns = r->watched_ns;
-	t->weight = r->weight;
 }
 
 static void seen__advance(struct thread_seen *t, const struct account *to, uint64_t *delta)
@@ -77,6 +76,7 @@ int sched__account(struct sched *s, const struct thread_record *r)
 		seen__advance(t, &r->at_cut, t->delta);
 		t->open = r->at_cut.open;
 		t->open_stack = r->at_cut.stack;
+		t->open_weight = r->at_cut.weight;
 	}
 	t->utime_delta_ns += r->utime_ns - t->utime_ns;
 	t->stime_delta_ns += r->stime_ns - t->stime_ns;

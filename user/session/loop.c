@@ -20,6 +20,7 @@
 #define DRAIN_MAX_NS 200000000ULL
 #define DRAIN_NS     20000000ULL
 #define TICK_NS	     1000000000ULL
+#define VISIT_NS     100000000ULL
 #define RING_BYTES   (1u << 20)
 
 enum source {
@@ -29,6 +30,7 @@ enum source {
 	FROM_INTERVAL,
 	FROM_END,
 	FROM_TICK,
+	FROM_VISIT,
 	FROM_CHILD,
 	FROM_TARGET
 };
@@ -66,7 +68,12 @@ int loop__open(struct session *s)
 	struct loop *l = &s->loop;
 	sigset_t set;
 
-	*l = (struct loop){.epoll_fd = -1, .drain_fd = -1, .interval_fd = -1, .end_fd = -1, .tick_fd = -1};
+	*l = (struct loop){.epoll_fd = -1,
+			   .drain_fd = -1,
+			   .interval_fd = -1,
+			   .end_fd = -1,
+			   .tick_fd = -1,
+			   .visit_fd = -1};
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -111,9 +118,12 @@ static int arm(struct session *s)
 	l->drain_every_ns = DRAIN_NS;
 	l->drain_fd = timer(DRAIN_NS, DRAIN_NS);
 	l->tick_fd = timer(TICK_NS, TICK_NS);
+	l->visit_fd = timer(VISIT_NS, 0);
 	err = watch(l, l->drain_fd, FROM_DRAIN, 0);
 	if (!err)
 		err = watch(l, l->tick_fd, FROM_TICK, 0);
+	if (!err)
+		err = watch(l, l->visit_fd, FROM_VISIT, 0);
 	if (!err)
 		err = watch(l, loader__ring_epoll_fd(&s->loader), FROM_RING, 0);
 	if (!err && o->interval_ns) {
@@ -185,6 +195,14 @@ static void on_tick(struct session *s)
 	session__show_progress(s);
 }
 
+static void on_visit(struct session *s)
+{
+	uint64_t next = session__visit(s);
+
+	if (next)
+		set_timer(s->loop.visit_fd, next);
+}
+
 /* An interval that would leave only a sliver before the run's end is the last one. */
 static int on_interval(struct session *s)
 {
@@ -223,6 +241,10 @@ static int dispatch(struct session *s, const struct epoll_event *e)
 	case FROM_TICK:
 		consume_timer(l->tick_fd);
 		on_tick(s);
+		break;
+	case FROM_VISIT:
+		consume_timer(l->visit_fd);
+		on_visit(s);
 		break;
 	case FROM_CHILD:
 		s->stop = STOP_COMMAND; /* it is reaped later: a task that is gone cannot be asked for its
@@ -266,6 +288,7 @@ void loop__close(struct session *s)
 	fd__close(&l->interval_fd);
 	fd__close(&l->end_fd);
 	fd__close(&l->tick_fd);
+	fd__close(&l->visit_fd);
 	fd__close(&l->epoll_fd);
 	sigprocmask(SIG_UNBLOCK, &l->signals, NULL); /* who waits for COMMAND's end must not be deaf */
 }

@@ -293,6 +293,20 @@ static void session__settle(struct session *s)
 	}
 }
 
+uint64_t session__visit(struct session *s)
+{
+	uint64_t next = 0;
+
+	for (int i = 0; s->probes[i]; i++) {
+		const struct probe_type *type = s->probes[i]->type;
+		uint64_t ns = type->visit ? type->visit(s->probes[i]) : 0;
+
+		if (ns && (!next || ns < next))
+			next = ns;
+	}
+	return next;
+}
+
 int session__end_interval(struct session *s, bool last)
 {
 	struct drain d = {.from_ns = s->interval_start_ns, .last = last};
@@ -301,6 +315,7 @@ int session__end_interval(struct session *s, bool last)
 
 	if (last)
 		session__settle(s);
+	session__visit(s); /* who waits across the cut */
 	d.to_ns = session__cut(s, last);
 	for (int i = 0; last && s->probes[i]; i++)
 		s->probes[i]->type->detach(s->probes[i]);

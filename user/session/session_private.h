@@ -24,7 +24,7 @@ enum stop_reason {
 };
 
 struct loop {
-	int epoll_fd, signal_fd, drain_fd, interval_fd, end_fd, tick_fd;
+	int epoll_fd, signal_fd, drain_fd, interval_fd, end_fd, tick_fd, visit_fd;
 	sigset_t signals; /* read by signal_fd */
 	int *pidfds;
 	size_t pidfd_count, alive;
@@ -58,6 +58,7 @@ void loop__close(struct session *s);
 
 int session__end_interval(struct session *s, bool last);
 void session__sweep(struct session *s, uint64_t now_ns);
+uint64_t session__visit(struct session *s); /* in how many ns again; 0: never */
 void session__show_progress(struct session *s);
 void session__clear_progress(struct session *s);
 int session__describe(struct session *s); /* --dry-run: exit code */
