@@ -27,12 +27,25 @@ struct helper_options {
 	const char *debuginfod_urls; /* NULL or "": never ask the network */
 };
 
-struct helper *helper__start(const struct helper_options *); /* NULL and errno */
+/* NULL and errno. Where no such process can be had, the work is done in this one (helper__status). Start it
+ * early: it begins with all that this process has in memory. */
+struct helper *helper__start(const struct helper_options *);
 void helper__stop(struct helper *);
-int helper__pid(const struct helper *); /* 0: none runs */
+int helper__pid(const struct helper *);		/* 0: none runs. It changes when the helper is started anew */
+uint64_t helper__cpu_ns(const struct helper *); /* CPU time it took, past ones included */
+
+struct helper_status {
+	bool in_process; /* there is no process of its own */
+	bool gave_up;	 /* too many have died: every question is answered by -EPIPE */
+	unsigned deaths; /* timeouts included */
+	unsigned timeouts;
+};
+void helper__status(const struct helper *, struct helper_status *);
 
 /* As symbolizer__resolve() and symbolizer__coverage(): the same meaning, in the other process. -ETIMEDOUT:
- * the file took too long; -EPIPE: the helper died on it. Such a file is remembered and not tried again. */
+ * the file took too long; -EPIPE: the helper died on it. Such a file is remembered and not tried again. What
+ * symbols point to stays until helper__stop(). Debug files are looked for in this process, during the call.
+ */
 int helper__resolve(struct helper *, const struct symbol_request *, struct symbol *symbols);
 int helper__coverage(struct helper *, const struct symbol_request *, struct symbol_coverage *);
 
@@ -54,24 +67,25 @@ struct table_load {
 /* One chunk. A file whose code is small is answered in whole, one chunk after the other. */
 struct table_answer {
 	uint64_t ticket;
-	int error; /* -errno of the file as a whole: then there is nothing else */
+	int error; /* -errno of the file as a whole: then there is nothing else. -ENXIO: of this offset, where
+		    * the file has no code */
 	bool last; /* of this question */
 	uint32_t load_count;
 	struct table_load loads[TABLE_LOADS_MAX]; /* of the file */
 	char build_id[2 * BUILD_ID_MAX + 1];	  /* hex, "" if none */
 	uint64_t chunk;				  /* its number: virtual address >> UNWIND_CHUNK_SHIFT */
 	struct unwind_chunk what;
-	const void *blob; /* valid until the next call */
+	const void *blob; /* valid until the next call; sound: no walk by it leaves it */
 	size_t blob_bytes;
 };
 
-/* 0; -EAGAIN: it has one question already; or -errno. */
+/* 0; -EAGAIN: it has one question already; or -errno. Whatever befalls the file comes as an answer. */
 int helper__ask_table(struct helper *, const struct table_question *);
 /* 1: an answer; 0: none yet, or nothing was asked. Waits until `until_ns` (CLOCK_MONOTONIC; 0: not at all).
  */
 int helper__take_table(struct helper *, struct table_answer *, uint64_t until_ns);
-/* For epoll: readable when there is something to take. -1: in this process. It changes when the helper is
- * started anew. */
+/* For epoll: readable when there is something to take (or the helper has died). The same for the helper's
+ * whole life. */
 int helper__fd(const struct helper *);
 
 #endif

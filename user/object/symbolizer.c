@@ -313,6 +313,7 @@ int symbolizer__coverage(struct symbolizer *s, const struct symbol_request *r, s
 	c->has_symtab = elf__section_by_type(&f, SHT_SYMTAB, &section);
 	c->has_dynsym = elf__section_by_type(&f, SHT_DYNSYM, &section);
 	c->has_eh_frame = elf__section_by_name(&f, ".eh_frame", &section);
+	c->has_go_id = f.class == ELFCLASS64 && elf__section_by_name(&f, ".note.go.buildid", &section);
 	fd = debugfile__open(&f, &asker);
 	c->has_debug_file = fd >= 0;
 	if (fd >= 0)

@@ -78,6 +78,7 @@ void symbolizer__free(struct symbolizer *);
 /* What a file offers, for `sonde check -p`. */
 struct symbol_coverage {
 	int has_symtab, has_dynsym, has_eh_frame, has_debug_file; /* 0 or 1 */
+	int has_go_id;						  /* Go's linker made it */
 	char build_id[41];					  /* hex, "" if none */
 	uint32_t frame_pointer_percent; /* share of CFI rows whose CFA is based on the frame pointer; 0 if
 					   unknown */
