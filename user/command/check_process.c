@@ -12,12 +12,11 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "command/check.h"
+#include "helper/helper.h"
 #include "object/debugfile.h"
-#include "object/elf.h"
 #include "object/maps.h"
 #include "stack/process.h"
 #include "object/safefile.h"
-#include "object/symbolizer.h"
 
 #define FRAME_POINTERS_PERCENT 15 /* object/eh_frame.h */
 
@@ -166,20 +165,7 @@ static enum names names_of(const struct symbol_coverage *c)
 	return c->has_dynsym ? NAMES_EXPORTS : NAMES_NONE;
 }
 
-static bool keeps_go_id(int fd)
-{
-	struct elf_section section;
-	struct elf_file f;
-	bool found;
-
-	if (elf__open(&f, fd))
-		return false;
-	found = f.class == ELFCLASS64 && elf__section_by_name(&f, ".note.go.buildid", &section);
-	elf__close(&f);
-	return found;
-}
-
-static int cover(const struct check_process *p, struct symbolizer *symbolizer, struct file *f)
+static int cover(const struct check_process *p, struct helper *helper, struct file *f)
 {
 	char root[48];
 	struct debug_places places = {.root = root, .directory = "/usr/lib/debug", .path = f->mapping->path};
@@ -198,8 +184,8 @@ static int cover(const struct check_process *p, struct symbolizer *symbolizer, s
 	if (request.fd < 0)
 		return request.fd;
 	snprintf(root, sizeof(root), "/proc/self/fd/%d/root", p->dir);
-	err = symbolizer__coverage(symbolizer, &request, &f->coverage);
-	f->is_go = !err && keeps_go_id(request.fd);
+	err = helper__coverage(helper, &request, &f->coverage);
+	f->is_go = !err && f->coverage.has_go_id;
 	close(request.fd);
 	f->names = names_of(&f->coverage);
 	return err;
@@ -234,13 +220,13 @@ static bool was_replaced(const struct check_process *p, const struct mapping *m)
 }
 
 /* A mapped file that is no ELF file holds generated code, too (memfd). */
-static void add_file(struct check_process *p, struct symbolizer *symbolizer, const struct mapping *m)
+static void add_file(struct check_process *p, struct helper *helper, const struct mapping *m)
 {
 	struct file f = {.mapping = m, .names = NAMES_NONE};
 	const char *base;
 	size_t len;
 
-	f.err = cover(p, symbolizer, &f);
+	f.err = cover(p, helper, &f);
 	if (f.err == -ENOEXEC) {
 		add_generated(p, m);
 		return;
@@ -268,13 +254,14 @@ static void read_perf_map(struct check_process *p)
 
 static int look(struct check_process *p)
 {
-	struct symbolizer *symbolizer = symbolizer__new();
+	const struct helper_options options = {0};
+	struct helper *helper = helper__start(&options);
 	const char **names = calloc(p->process.count, sizeof(*names));
 	int root = openat(p->dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC), err = 0;
 
 	p->files = calloc(p->process.count, sizeof(*p->files));
 	p->owners = calloc(p->process.count, sizeof(*p->owners));
-	if (!symbolizer || !names || !p->files || !p->owners)
+	if (!helper || !names || !p->files || !p->owners)
 		err = -ENOMEM;
 	for (size_t i = 0; !err && i < p->process.count; i++) {
 		const struct mapping *m = &p->process.mappings[i];
@@ -282,7 +269,7 @@ static int look(struct check_process *p)
 		if (m->kind == MAPPED_ANON)
 			add_generated(p, m);
 		else if (m->kind == MAPPED_FILE && !is_known(p, m))
-			add_file(p, symbolizer, m);
+			add_file(p, helper, m);
 	}
 	if (!err && root >= 0)
 		err = check_package__find(root, p->owners, p->count);
@@ -295,7 +282,7 @@ static int look(struct check_process *p)
 	if (root >= 0)
 		close(root);
 	free(names);
-	symbolizer__free(symbolizer);
+	helper__stop(helper);
 	return err;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +8,6 @@
 
 #include "base/fd.h"
 #include "object/debugfile.h"
-#include "object/vdso.h"
 #include "stack/store_private.h"
 
 /* Names that somebody has to find, and the answers of one batch. */
@@ -76,31 +74,17 @@ static int by_source(const void *a, const void *b)
 	return x->address < y->address ? -1 : x->address > y->address;
 }
 
-/* What the symbolizer is asked about a source: descriptors that are open during the request only. */
+/* What the helper is asked about a source: descriptors that are open during the request only. */
 struct access {
 	struct symbol_request request;
 	struct debug_places places;
-	int dir, perf_map, own, modules;
+	int dir, perf_map;
 	char root[48];
 };
 
-/* What the kernel offers to everybody. */
-static int open_own(struct access *a)
-{
-	if (a->request.source == SYMBOLS_VDSO) {
-		a->own = a->request.fd = vdso__open();
-		return a->own < 0 ? a->own : 0;
-	}
-	a->own = a->request.fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
-	if (a->own < 0)
-		return -errno;
-	a->modules = a->request.modules_fd = open("/proc/modules", O_RDONLY | O_CLOEXEC);
-	return 0;
-}
-
 static int open_access(struct stacks *s, struct access *a, struct source *source)
 {
-	*a = (struct access){.dir = -1, .perf_map = -1, .own = -1, .modules = -1};
+	*a = (struct access){.dir = -1, .perf_map = -1};
 	a->request = (struct symbol_request){
 		.source = source->kind,
 		.fd = source->fd,
@@ -114,8 +98,6 @@ static int open_access(struct stacks *s, struct access *a, struct source *source
 		return -ESRCH;
 	if (source->kind == SYMBOLS_KERNEL && s->counts.kernel_hidden)
 		return -EPERM;
-	if (source->kind == SYMBOLS_KERNEL || source->kind == SYMBOLS_VDSO)
-		return open_own(a);
 	if (!source->process)
 		return 0;
 	a->dir = process__open(source->process);
@@ -134,8 +116,6 @@ static void close_access(struct access *a)
 {
 	fd__close(&a->dir);
 	fd__close(&a->perf_map);
-	fd__close(&a->own);
-	fd__close(&a->modules);
 }
 
 /* The object of a kernel frame is its module. */
@@ -199,7 +179,7 @@ static int answer(struct stacks *s, struct questions *q, const struct name_key *
 	a.request.count = count;
 	a.request.addresses = q->addresses;
 	if (!err)
-		err = symbolizer__resolve(s->symbolizer, &a.request, q->symbols);
+		err = helper__resolve(s->helper, &a.request, q->symbols);
 	close_access(&a);
 	if (err && err != -ESRCH && source->kind == SYMBOLS_ELF && !source->failed) {
 		source->failed = true;

@@ -20,8 +20,8 @@ struct stacks *stacks__new(const struct stacks_options *options)
 	table__init(&s->processes, sizeof(struct process_key), sizeof(struct process *));
 	table__init(&s->files, sizeof(struct file_key), sizeof(uint32_t));
 	table__init(&s->names, sizeof(struct name_key), sizeof(struct name));
-	s->symbolizer = symbolizer__new();
-	if (s->symbolizer && !source__init(s))
+	s->helper = helper__start(&options->helper);
+	if (s->helper && !source__init(s))
 		return s;
 	stacks__free(s);
 	errno = ENOMEM;
@@ -55,7 +55,7 @@ void stacks__free(struct stacks *s)
 	table__free(&s->files);
 	table__free(&s->names);
 	strings__free(&s->strings);
-	symbolizer__free(s->symbolizer);
+	helper__stop(s->helper);
 	free(s->pending);
 	free(s);
 }
@@ -266,6 +266,11 @@ int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)
 	};
 	memcpy(view->who.comm, stack->comm, sizeof(view->who.comm));
 	return 0;
+}
+
+struct helper *stacks__helper(struct stacks *s)
+{
+	return s->helper;
 }
 
 void stacks__counts(const struct stacks *s, struct stacks_counts *counts)

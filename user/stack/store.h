@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "helper/helper.h"
 #include "model/point.h"
 #include "sonde/abi.h"
 
@@ -21,6 +22,7 @@ struct stacks_options {
 	size_t memory_limit_bytes; /* of stored stacks; beyond it stacks are refused and counted; 0: no limit
 				    */
 	const char *debug_directory; /* "/usr/lib/debug"; valid as long as the store */
+	struct helper_options helper;
 };
 
 struct stacks_counts {
@@ -31,7 +33,10 @@ struct stacks_counts {
 	bool kernel_hidden;		    /* by kernel.kptr_restrict, or for want of CAP_SYSLOG */
 };
 
-struct stacks *stacks__new(const struct stacks_options *); /* NULL and errno */
+/* NULL and errno. It starts the helper, which begins with all that this process has in memory: make it early.
+ */
+struct stacks *stacks__new(const struct stacks_options *);
+struct helper *stacks__helper(struct stacks *); /* the store's */
 /*
  * Takes a record (size in bytes as it came from the ring: validated). The process's mappings are read at once
  * when its (tgid, start, exec) is new, because it may be gone a moment later. 0, -EINVAL (malformed), -ENOSPC

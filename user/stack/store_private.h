@@ -7,10 +7,10 @@
 #define SONDE_STACK_STORE_PRIVATE_H
 
 #include "base/table.h"
+#include "helper/helper.h"
 #include "stack/process.h"
 #include "object/safefile.h"
 #include "stack/store.h"
-#include "object/symbolizer.h"
 
 enum { SOURCE_NONE, SOURCE_KERNEL, SOURCE_VDSO, SOURCE_FIRST_FREE };
 
@@ -60,7 +60,7 @@ struct stack {
 
 struct stacks {
 	struct stacks_options options;
-	struct symbolizer *symbolizer;
+	struct helper *helper;
 	struct strings strings;
 	struct table stacks;	/* hash -> struct stack * */
 	struct table processes; /* struct process_key -> struct process * */
