@@ -187,10 +187,9 @@ void outfile__close(struct outfile *f)
 	free(f);
 }
 
-char *outfile__numbered(const char *path, const char *extension, unsigned number)
+char *outfile__numbered(const char *path, unsigned number)
 {
-	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
-		   *dot = extension ? extension : strrchr(base, '.');
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
 	char *name;
 
 	if (!dot || dot == base)

@@ -26,14 +26,14 @@ static const struct {
 #undef X
 };
 
-static uint64_t own_cpu_ns(void)
+static uint64_t own_cpu_ns(const struct account_book *a)
 {
 	struct rusage u;
 
 	if (getrusage(RUSAGE_SELF, &u))
 		return 0;
 	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ULL +
-	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ULL;
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ULL + helper__cpu_ns(a->helper);
 }
 
 static void sum_losses(struct probe *const *probes, struct loss *sum)
@@ -43,10 +43,10 @@ static void sum_losses(struct probe *const *probes, struct loss *sum)
 		unit__losses((*probes)->type->unit(*probes), sum);
 }
 
-void account__begin(struct account_book *a, uint64_t now_ns)
+void account__begin(struct account_book *a, const struct helper *helper, uint64_t now_ns)
 {
-	*a = (struct account_book){.statistics_fd = -1, .next_window_ns = now_ns};
-	a->base_cpu_ns = own_cpu_ns();
+	*a = (struct account_book){.helper = helper, .statistics_fd = -1, .next_window_ns = now_ns};
+	a->base_cpu_ns = own_cpu_ns(a);
 	account__tick(a, now_ns);
 }
 
@@ -111,7 +111,7 @@ double account__cost(const struct account_book *a, struct probe *const *probes, 
 	sum_losses(probes, &now);
 	if (!elapsed_ns || cpus < 1)
 		return NAN;
-	return (own_cpu_ns() - a->base_cpu_ns + bpf_ns(probes, now.runs - a->base.runs)) /
+	return (own_cpu_ns(a) - a->base_cpu_ns + bpf_ns(probes, now.runs - a->base.runs)) /
 	       ((double)elapsed_ns * cpus);
 }
 
@@ -129,7 +129,7 @@ void account__close(struct account_book *a, struct probe *const *probes, uint64_
 		a->accounted &= close_part(a, &now, part, still ? 0 : cpus);
 	a->own_cost = cost;
 	a->base = now;
-	a->base_cpu_ns = own_cpu_ns();
+	a->base_cpu_ns = own_cpu_ns(a);
 }
 
 void account__peek(const struct account_book *a, struct probe *const *probes, uint64_t *events,

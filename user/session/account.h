@@ -6,13 +6,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "helper/helper.h"
 #include "model/summary.h"
 #include "probe/probe.h"
 
 #define LOSS_ROWS (PART_COUNT * OUTCOME_COUNT)
 
 struct account_book {
-	struct loss base; /* as of the last interval's end */
+	struct loss base;	     /* as of the last interval's end */
+	const struct helper *helper; /* its CPU time is sonde's, too */
 	uint64_t base_cpu_ns;
 	int statistics_fd; /* -1: closed */
 	uint64_t window_from_ns, next_window_ns;
@@ -24,7 +26,8 @@ struct account_book {
 	double own_cost; /* share of the machine's CPU time; NAN: what the BPF programs took is not known */
 };
 
-void account__begin(struct account_book *a, uint64_t now_ns); /* before the probes begin to count */
+/* Before the probes begin to count. */
+void account__begin(struct account_book *a, const struct helper *helper, uint64_t now_ns);
 /* Opens and closes the kernel's statistics for a moment now and then: they cost every BPF program 70 to 90 ns
  * a run. */
 void account__tick(struct account_book *a, uint64_t now_ns);

@@ -192,6 +192,7 @@ static void on_tick(struct session *s)
 	for (int i = 0; s->probes[i]; i++)
 		if (s->probes[i]->type->tick)
 			s->probes[i]->type->tick(s->probes[i]);
+	session__look_at_helper(s);
 	session__show_progress(s);
 }
 

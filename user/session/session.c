@@ -77,11 +77,15 @@ static int session__open_probes(struct session *s)
 		.force_raw = o->force_raw,
 		.verbose = getenv("SONDE_LIBBPF_LOG") != NULL,
 	};
+	struct helper_status helper;
 	int err;
 
 	s->stacks = stacks__new(&stacks);
 	if (!s->stacks)
 		return EXIT_RUN_FAILED;
+	helper__status(stacks__helper(s->stacks), &helper);
+	if (helper.in_process)
+		msg__note("files are read without a process of its own for it (seccomp): not confined");
 	err = loader__open(&s->loader, &s->target, &loader, on_record, s);
 	if (err)
 		return EXIT_IMPOSSIBLE;
@@ -118,6 +122,24 @@ static int session__mark(struct session *s, size_t from)
 	return 0;
 }
 
+/* It is sonde, too: not measured, whenever it was started. Once it has given up, names are missing. */
+void session__look_at_helper(struct session *s)
+{
+	const struct helper *helper = stacks__helper(s->stacks);
+	struct helper_status status;
+	pid_t pid = helper__pid(helper);
+
+	if (pid && pid != s->helper_pid && s->target.never && loader__mark(&s->loader, pid, MARK_NEVER))
+		msg__note("cannot exclude sonde's helper from what it measures");
+	s->helper_pid = pid;
+	helper__status(helper, &status);
+	if (status.gave_up && !s->helper_gave_up)
+		msg__note("the process that reads files has died %u times and is not started again: names "
+			  "will be missing",
+			  status.deaths);
+	s->helper_gave_up = status.gave_up;
+}
+
 /* Roots are marked first, then hooks attached, then descendants looked for: none is born unseen in between.
  */
 static int session__attach(struct session *s)
@@ -127,6 +149,7 @@ static int session__attach(struct session *s)
 
 	if (s->target.never && loader__mark(&s->loader, s->target.never, MARK_NEVER))
 		msg__note("cannot exclude sonde itself from what it measures");
+	session__look_at_helper(s);
 	code = session__mark(s, 0);
 	for (int i = 0; !code && s->probes[i]; i++)
 		if (s->probes[i]->type->attach(s->probes[i]))
@@ -366,7 +389,7 @@ static int session__begin(struct session *s)
 
 	clock_gettime(CLOCK_REALTIME, &s->wall_start);
 	s->start_ns = s->interval_start_ns = now;
-	account__begin(&s->book, now);
+	account__begin(&s->book, stacks__helper(s->stacks), now);
 	output__announce(&s->output);
 	for (int i = 0; !err && s->probes[i]; i++)
 		err = s->probes[i]->type->begin(s->probes[i], now);
