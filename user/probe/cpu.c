@@ -61,7 +61,7 @@ static int event_open(const struct clock *clock, uint64_t hz, int cpu)
 		.config = clock->config,
 		.sample_freq = hz,
 		.freq = 1,
-		.exclude_idle = 1,
+		.exclude_idle = clock->type == PERF_TYPE_SOFTWARE, /* the PMU of arm64 refuses it */
 	};
 
 	return syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);

@@ -81,7 +81,7 @@ static int attach_event(struct run *r, uint32_t type, uint64_t config)
 				       .config = config,
 				       .sample_freq = 99,
 				       .freq = 1,
-				       .exclude_idle = 1};
+				       .exclude_idle = type == PERF_TYPE_SOFTWARE};
 	int cpu = sched_getcpu(), fd, err;
 	cpu_set_t here;
 
