@@ -3,11 +3,27 @@
 CLANG ?= clang
 PKG_CONFIG ?= pkg-config
 LLVM_STRIP ?= llvm-strip
-B ?= build
+NATIVE := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+ARCH ?= $(NATIVE)
+B ?= build$(if $(FOREIGN),/$(ARCH))
 UNWIND ?= eh
-ARCH ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 PREFIX ?= /usr/local
 VERSION := $(shell cat VERSION)
+
+# Another CPU's: `make ARCH=arm64`, in build/arm64, with the libraries that `tools/setup arm64` has unpacked.
+FOREIGN := $(filter-out $(NATIVE),$(ARCH))
+ifdef FOREIGN
+ifndef SYSROOT
+SYSROOT := $(shell tools/vm/sysroot $(ARCH:x86=amd64))
+endif
+TRIPLET := $(or $(patsubst arm64,aarch64-linux-gnu,$(filter arm64,$(ARCH))),$(patsubst x86,x86_64-linux-gnu,$(filter x86,$(ARCH))))
+CC = $(TRIPLET)-gcc --sysroot=$(SYSROOT)
+AR = $(TRIPLET)-ar
+PKG_CONFIG = PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(TRIPLET)/pkgconfig pkg-config
+ifeq ($(SYSROOT)$(filter clean help,$(MAKECMDGOALS)),)
+$(error there are no libraries of $(ARCH) here: tools/setup $(ARCH))
+endif
+endif
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef \
 	-Wno-missing-field-initializers $(WERROR)
@@ -61,8 +77,8 @@ $(B)/sonde: $(OBJS) $(B)/user/main.o
 # One file that runs on any distribution of this CPU. What libelf and libdw want themselves, pkg-config knows.
 $(B)/sonde-static: $(OBJS) $(B)/user/main.o
 	$(CC) -static-pie $(filter-out -pie,$(LDFLAGS)) $^ $(LDLIBS) $$($(PKG_CONFIG) --static --libs libdw libelf) -o $@
-	@! ldd $@ 2>/dev/null | grep -q '=>' || { echo "$@ is not static" >&2; rm -f $@; exit 1; }
-	$@ version
+	@! readelf -d $@ | grep -q NEEDED || { echo "$@ is not static" >&2; rm -f $@; exit 1; }
+	$(if $(FOREIGN),,$@ version)
 static: $(B)/sonde-static ## build/sonde-static: one file, no libraries needed
 
 # --- set up, build, go. The work is a second make: what it finds must be looked up after the packages are there.
@@ -105,7 +121,8 @@ $(SAN)/sonde: $(patsubst user/%.c,$(SAN)/user/%.o,$(SRCS)) $(SAN)/user/main.o
 # --- known-truth workloads: frame pointers, nothing inlined away, symbols kept
 $(B)/workloads/%: tests/workloads/%.c
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -O2 -g -std=gnu11 $(WARNINGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-ipa-icf -pthread \
+	$(CC) -D_GNU_SOURCE -O2 -g -std=gnu11 $(WARNINGS) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
+		-fno-optimize-sibling-calls -fno-ipa-icf -pthread \
 		-MMD -MP $< -o $@
 workloads: $(WORKLOADS) ## build/workloads: programs whose truth is known
 
