@@ -145,7 +145,7 @@ quiet_intervals() {
 
 @test "target: -t sees one thread of a process and no other" {
 	local tid
-	start_workload phases 1000
+	start_workload phases 4000 # outlives sonde where everything is slow, too
 	tid=$(thread_named "$pid" spinner)
 	go "$pid"
 	if in_vm && ! "$sonde" wall -q -t "$tid" -d 100ms -o "$out" 2>"$err"; then
