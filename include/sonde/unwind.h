@@ -66,8 +66,8 @@ static inline __u32 unwind_rule__make(__u32 kind, __u32 ra, __s32 cfa_words, __s
 }
 #define UNWIND_KIND(rule) ((rule)&15)
 #define UNWIND_RA(rule)	  ((rule) >> 4 & 3)
-#define UNWIND_CFA(rule)  ((__s32)((rule) << 13) >> 19 << 3) /* bytes */
-#define UNWIND_FP(rule)	  ((__s32)(rule) >> 19 << 3)	     /* bytes from the CFA; 0: not saved */
+#define UNWIND_CFA(rule)  (((__s32)((rule) << 13) >> 19) * 8) /* bytes */
+#define UNWIND_FP(rule)	  (((__s32)(rule) >> 19) * 8)	      /* bytes from the CFA; 0: not saved */
 
 /*
  * The wide form: CFA = base + offset, or *(base + offset) + add, with 8 * index added to the address that is

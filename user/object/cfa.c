@@ -68,7 +68,7 @@ static bool take(struct cursor *c, uint8_t op)
 static bool take_register(struct cursor *c, uint8_t *reg, int64_t *offset)
 {
 	uint8_t op = peek(c);
-	uint64_t number;
+	uint64_t number = 0;
 
 	if (op >= OP_BREG && op <= OP_BREG_LAST)
 		number = op - OP_BREG;

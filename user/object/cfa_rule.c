@@ -110,12 +110,12 @@ void cfa__rule(const struct cfa_common *c, const struct cfa_state *s, __u32 word
 
 	words[0] = UNWIND_UNSUPPORTED;
 	words[1] = words[2] = 0;
-	if (s->kind == CFA_NONE)
+	if (c->is_signal)
+		words[0] = UNWIND_SIGNAL;
+	else if (s->kind != CFA_NONE && s->ra.kind == CFA_UNDEFINED)
+		words[0] = UNWIND_STOP;
+	if (words[0] != UNWIND_UNSUPPORTED || s->kind == CFA_NONE)
 		return;
-	if (c->is_signal || s->ra.kind == CFA_UNDEFINED) {
-		words[0] = c->is_signal ? UNWIND_SIGNAL : UNWIND_STOP;
-		return;
-	}
 	if (s->kind == CFA_OTHER || !draft_fp(m, s, &d) || !draft_ra(c, s, &d))
 		return;
 	fp = (__s32)d.fp;

@@ -245,6 +245,7 @@ static int put_blob(struct unwind_table *t, struct buf *blob, struct unwind_chun
 int unwind_table__build(struct unwind_table *t, uint64_t chunk, struct buf *blob, struct unwind_chunk *out)
 {
 	static const uint32_t unsupported[UNWIND_WIDE_WORDS] = {UNWIND_UNSUPPORTED};
+	static const uint32_t gap[UNWIND_WIDE_WORDS] = {UNWIND_GAP};
 	uint64_t end;
 	int err;
 
@@ -258,7 +259,10 @@ int unwind_table__build(struct unwind_table *t, uint64_t chunk, struct buf *blob
 	t->count = 0;
 	t->rule_count = 0;
 	memset(t->slots, 0, sizeof(t->slots));
+	/* Of rules that are equally frequent the first ones keep their numbers: these two, which often cover
+	 * much. */
 	find_rule(t, unsupported);
+	find_rule(t, gap);
 	err = eh_frame__rows(t->frames, t->begin, end, add_row, t);
 	if (err)
 		return err;
