@@ -88,6 +88,46 @@ static void leaf_is_exact(void **state)
 	stacks__free(s);
 }
 
+static inline __attribute__((always_inline)) void inlined_capture(struct captured *c)
+{
+	capture(c);
+	__asm__ volatile("" ::: "memory");
+}
+
+static __attribute__((noinline)) int calls_inlined(struct captured *c)
+{
+	inlined_capture(c);
+	return __LINE__ - 1;
+}
+
+/* An inlined function is a frame of its own; each frame has the line at which it was left. */
+static void lines(void **state)
+{
+	const struct stacks_options options = {.lines = true};
+	struct stacks *s = stacks__new(&options);
+	struct captured c;
+	int line = calls_inlined(&c);
+	struct record record = describe_own(1, &c);
+	struct stack_view v = add_and_resolve(s, &record);
+	struct buf scratch = {0};
+
+	(void)state;
+	check_frame(&v, 0, "capture", self, FRAME_USER);
+	check_frame(&v, 1, "inlined_capture", self, FRAME_INLINED);
+	check_frame(&v, 2, "calls_inlined", self, FRAME_USER);
+	check_frame(&v, 3, "lines", self, FRAME_USER);
+	assert_int_equal(v.count, c.count + 1);
+	assert_true(v.frames[1].address == v.frames[2].address);
+	assert_int_equal(v.frames[2].line, line);
+	assert_true(v.frames[1].line < v.frames[2].line && v.frames[1].line + 10 > v.frames[2].line);
+	assert_string_equal(strrchr(v.frames[1].file, '/') + 1, "test_store.c");
+	assert_string_equal(v.frames[v.count - 1].name, "_start");
+	assert_string_equal(frame__label(&v.frames[v.count - 1], &scratch), "_start");
+	assert_non_null(strstr(frame__label(&v.frames[1], &scratch), "inlined_capture (test_store.c:"));
+	buf__free(&scratch);
+	stacks__free(s);
+}
+
 static void malformed(void **state)
 {
 	struct stacks *s = new_store();
@@ -511,13 +551,21 @@ static void unmapped_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_stack),	      cmocka_unit_test(thread_stack),
-		cmocka_unit_test(leaf_is_exact),      cmocka_unit_test(malformed),
-		cmocka_unit_test(memory_limit),	      cmocka_unit_test(gone_and_reused),
-		cmocka_unit_test(leader_has_ended),   cmocka_unit_test(kernel_and_user),
-		cmocka_unit_test(hidden_kernel),      cmocka_unit_test(interrupts_and_kthreads),
-		cmocka_unit_test(incomplete_stacks),  cmocka_unit_test(garbage_behind_the_start),
-		cmocka_unit_test(unmapped_addresses), cmocka_unit_test(hooks),
+		cmocka_unit_test(own_stack),
+		cmocka_unit_test(thread_stack),
+		cmocka_unit_test(leaf_is_exact),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(memory_limit),
+		cmocka_unit_test(gone_and_reused),
+		cmocka_unit_test(leader_has_ended),
+		cmocka_unit_test(kernel_and_user),
+		cmocka_unit_test(hidden_kernel),
+		cmocka_unit_test(interrupts_and_kthreads),
+		cmocka_unit_test(incomplete_stacks),
+		cmocka_unit_test(garbage_behind_the_start),
+		cmocka_unit_test(lines),
+		cmocka_unit_test(unmapped_addresses),
+		cmocka_unit_test(hooks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

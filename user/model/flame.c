@@ -102,8 +102,8 @@ static const char *last_number(const char *text, size_t len)
  */
 static const char *stored_name(struct flame *f, const struct frame *frame, bool is_first, bool is_last)
 {
-	const char *name = frame->name, *number = NULL, *stored = NULL;
-	struct buf b = {0};
+	struct buf b = {0}, label = {0};
+	const char *name = frame__label(frame, &label), *number = NULL, *stored = NULL;
 
 	if (is_last && !*flame__plain_suffix(frame->kind))
 		number = last_number(name, strlen(name));
@@ -119,6 +119,7 @@ static const char *stored_name(struct flame *f, const struct frame *frame, bool 
 	text__puts(&b, name, TEXT_FOLDED);
 	if (!b.failed)
 		stored = strings__add(&f->strings, buf__text(&b), b.len);
+	buf__free(&label);
 	buf__free(&b);
 	return stored;
 }

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "base/buf.h"
+
 enum frame_kind {
 	FRAME_USER,    /* the main executable */
 	FRAME_LIBRARY, /* a shared object: `_[l]`, only inside SVG and HTML */
@@ -33,6 +35,10 @@ struct image {
 	uint64_t start, end, offset; /* of the mapping, in bytes */
 	const char *path, *build_id; /* build id: hex, "" if none */
 };
+
+/* How people read it: its name, and behind it, where it is known, its source: "parse (lexer.c:120)". Valid
+ * until `scratch` changes. Sinks for programs write the parts. */
+const char *frame__label(const struct frame *frame, struct buf *scratch);
 
 extern const char *const frame__suffixes[FRAME_KINDS]; /* "" or "_[k]" ...: with `_[l]` */
 

@@ -29,6 +29,10 @@ const struct cli_option options__target[] = {
 const struct cli_option options__stacks[] = {
 	{"user-stacks-only", 'U', CLI_FLAG, AT(user_only), .help = "no kernel frames"},
 	{"kernel-stacks-only", 'K', CLI_FLAG, AT(kernel_only), .help = "no user frames"},
+	{"lines", 0, CLI_FLAG, AT(lines),
+	 .help = "source lines and inlined functions, where there is debug information"},
+	{"debuginfod", 0, CLI_STRING, AT(debuginfod), .arg = "URLS",
+	 .help = "servers to ask for missing debug files; without it nothing is ever asked"},
 	{"call-graph", 'g', CLI_FLAG, AT(stacks_habit), .help = "stacks are always recorded", .hidden = true},
 	{NULL},
 };

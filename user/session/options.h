@@ -23,6 +23,8 @@ struct options {
 	bool inverted;
 	const char *title;
 	/* how */
+	bool lines;
+	const char *debuginfod;
 	bool kernel_only, user_only, dry_run, quiet, verbose, pass_status, force_raw, stacks_habit;
 };
 

@@ -66,6 +66,8 @@ static int session__open_probes(struct session *s)
 	struct stacks_options stacks = {
 		.kernel_only = o->kernel_only,
 		.user_only = o->user_only,
+		.lines = o->lines,
+		.helper = {.debuginfod_urls = o->debuginfod},
 		.memory_limit_bytes = STACK_MEMORY_BYTES,
 		.debug_directory = "/usr/lib/debug",
 	};

@@ -36,6 +36,7 @@ struct table_view {
 	uint64_t total, samples, stacks;
 	const struct frame **path; /* of the stack at hand, root first */
 	size_t path_capacity;
+	struct buf scratch;
 };
 
 static void functions__free(struct table_view *v)
@@ -45,6 +46,7 @@ static void functions__free(struct table_view *v)
 	flame__free(&v->flame);
 	table__free(&v->functions);
 	strings__free(&v->strings);
+	buf__free(&v->scratch);
 	free(v->path);
 	free(v);
 }
@@ -64,19 +66,19 @@ static struct table_view *functions__open(const struct metric *metric)
 
 /* Addresses without a name are one function of their file here: a hundred of them would be a hundred rows of
  * one sample. Folded stacks and pictures keep them apart. */
-static const char *function_name(const struct frame *frame)
+static const char *function_name(const struct frame *frame, struct buf *scratch)
 {
 	size_t len = strlen(frame->object);
 
 	return len && !strncmp(frame->name, frame->object, len) && !strncmp(frame->name + len, "+0x", 3)
 		       ? "[no symbol]"
-		       : frame->name;
+		       : frame__label(frame, scratch);
 }
 
 /* A function that recurses has its stack's weight once. */
 static int count(struct table_view *v, const struct frame *frame, uint64_t value, bool is_leaf)
 {
-	const char *name = function_name(frame);
+	const char *name = function_name(frame, &v->scratch);
 	struct function_key key = {
 		.name = strings__add(&v->strings, name, strlen(name)),
 		.object = strings__add(&v->strings, frame->object, strlen(frame->object)),

@@ -74,6 +74,8 @@ static uint64_t hash_frames(const struct frame *frames, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		hash = hash__bytes(frames[i].name, strlen(frames[i].name), hash + frames[i].kind);
 		hash = hash__bytes(frames[i].object, strlen(frames[i].object), hash);
+		if (frames[i].file)
+			hash = hash__bytes(frames[i].file, strlen(frames[i].file), hash + frames[i].line);
 	}
 	return hash;
 }
@@ -119,6 +121,7 @@ static bool has_user_frames(const struct frame *frames, size_t count)
 static size_t write_frames(struct buf *out, const struct frame *frames, size_t count, size_t max)
 {
 	bool user = has_user_frames(frames, count), leaf = true;
+	struct buf label = {0};
 	size_t n = 0;
 
 	while (count > 1 && (frames[count - 1].kind == FRAME_MARK || page__is_start(frames[count - 1].name)))
@@ -133,10 +136,11 @@ static size_t write_frames(struct buf *out, const struct frame *frames, size_t c
 		leaf = false;
 		if (n++)
 			buf__puts(out, " < ");
-		page__safe(out, f->name);
+		page__safe(out, frame__label(f, &label));
 	}
 	for (size_t i = 0; i < count && !n && max; i++, n++)
 		page__safe(out, frames[i].name); /* only marks, or only the scheduler */
+	buf__free(&label);
 	return n;
 }
 

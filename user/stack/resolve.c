@@ -10,6 +10,8 @@
 #include "object/debugfile.h"
 #include "stack/store_private.h"
 
+#define EXPANDED_MAX 2000 /* frames: two stacks and a bit must fit into a line of a picture */
+
 /* Names that somebody has to find, and the answers of one batch. */
 struct questions {
 	struct name_key *keys;
@@ -156,6 +158,10 @@ static int keep_answers(struct stacks *s, const struct source *source, const str
 		name->object = object_of(s, source, &symbols[i]);
 		name->start = symbols[i].start;
 		name->scheduler = symbols[i].scheduler;
+		name->file = symbols[i].file;
+		name->line = symbols[i].line;
+		name->inlined = symbols[i].inlined;
+		name->inlined_count = symbols[i].inlined_count;
 		name->provisional = provisional && !symbols[i].name;
 		if (!name->text || !name->object)
 			return -ENOMEM;
@@ -178,6 +184,7 @@ static int answer(struct stacks *s, struct questions *q, const struct name_key *
 	}
 	a.request.count = count;
 	a.request.addresses = q->addresses;
+	a.request.lines = s->options.lines;
 	if (!err)
 		err = helper__resolve(s->helper, &a.request, q->symbols);
 	close_access(&a);
@@ -229,6 +236,13 @@ static void name_unmapped(struct stacks *s, struct frame *frame)
 		frame->name = name;
 }
 
+/* Where the function stands that has `level` others inlined into it there: in the source, they are calls. */
+static void set_line(struct frame *frame, const struct name *name, uint32_t level)
+{
+	frame->file = level ? name->inlined[level - 1].call_file : name->file;
+	frame->line = level ? name->inlined[level - 1].call_line : name->line;
+}
+
 static enum symbol_start name_frame(struct stacks *s, struct frame *frame, const struct location *l)
 {
 	const struct name_key key = key_of(l);
@@ -241,6 +255,7 @@ static enum symbol_start name_frame(struct stacks *s, struct frame *frame, const
 		return SYMBOL_NO_START;
 	frame->name = name->text;
 	frame->object = name->object;
+	set_line(frame, name, name->inlined_count);
 	return name->start;
 }
 
@@ -358,14 +373,67 @@ static void drop_machinery(struct stacks *s, struct stack *stack)
 	stack->count = (uint16_t)kept;
 }
 
+static const struct name *name_of(struct stacks *s, const struct location *l)
+{
+	const struct name_key key = key_of(l);
+
+	return l->source == SOURCE_NONE ? NULL : table__find(&s->names, &key);
+}
+
+/* A frame, and before it those of the functions that became part of it. Their number, all in all. */
+static size_t expand(const struct frame *frame, const struct name *name, struct frame *out)
+{
+	size_t n = name ? name->inlined_count : 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		out[i] = *frame;
+		out[i].kind = FRAME_INLINED;
+		out[i].name = name->inlined[i].name;
+		set_line(&out[i], name, i);
+	}
+	out[n] = *frame;
+	return n + 1;
+}
+
+/*
+ * With --lines: inlined functions become frames. `locations`: of the first user frame. What would make the
+ * stack absurdly deep, or finds no memory, stays inlined.
+ */
+static void add_inlined(struct stacks *s, struct stack *stack, const struct location *locations)
+{
+	const struct frame *user = stack->frames + stack->kernel_count;
+	size_t extra = 0, n = stack->kernel_count;
+	struct frame *frames;
+
+	for (size_t i = 0; i < stack->user_count; i++) {
+		const struct name *name = name_of(s, &locations[i]);
+
+		extra += name ? name->inlined_count : 0;
+	}
+	if (!extra || stack->count + extra > EXPANDED_MAX)
+		return;
+	frames = calloc(stack->count + extra + 1, sizeof(*frames));
+	if (!frames)
+		return;
+	memcpy(frames, stack->frames, n * sizeof(*frames));
+	for (size_t i = 0; i < stack->user_count; i++)
+		n += expand(&user[i], name_of(s, &locations[i]), frames + n);
+	s->bytes += n * sizeof(*frames);
+	stack->frames = frames;
+	stack->count = (uint16_t)n;
+	stack->user_count = (uint16_t)(n - stack->kernel_count);
+}
+
 static void finish(struct stacks *s, struct stack *stack)
 {
+	const struct location *user = stack->pending + stack->kernel_count;
 	struct walk_end end = name_frames(s, stack);
 	enum stack_end reason = end.astray && !end.complete ? STACK_NO_FRAME_PTR : (enum stack_end)stack->end;
 
 	stack->count = (uint16_t)end.count;
 	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
 	drop_machinery(s, stack);
+	add_inlined(s, stack, user);
 	free(stack->pending);
 	stack->pending = NULL;
 	if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&

@@ -31,6 +31,8 @@ struct stacks *stacks__new(const struct stacks_options *options)
 static void free_stack(struct stack *stack)
 {
 	free(stack->pending);
+	if (stack->frames != stack->own)
+		free(stack->frames);
 	free(stack);
 }
 
@@ -154,7 +156,7 @@ static struct stack *new_stack(const struct stacks *s, const struct stack_record
 	size_t user = has_user_frames(s, r) ? r->user_frames : 0;
 	struct stack *stack;
 
-	*bytes = sizeof(*stack) + (kernel + user + 1) * sizeof(stack->frames[0]);
+	*bytes = sizeof(*stack) + (kernel + user + 1) * sizeof(stack->own[0]);
 	stack = calloc(1, *bytes);
 	if (!stack)
 		return NULL;
@@ -163,6 +165,7 @@ static struct stack *new_stack(const struct stacks *s, const struct stack_record
 		free(stack);
 		return NULL;
 	}
+	stack->frames = stack->own;
 	stack->hash = r->hash;
 	stack->start_boot_ns = r->start_boot_ns;
 	stack->cgroup = r->cgroup;

@@ -21,6 +21,7 @@ struct stacks_options {
 	bool kernel_only, user_only; /* -K, -U */
 	size_t memory_limit_bytes; /* of stored stacks; beyond it stacks are refused and counted; 0: no limit
 				    */
+	bool lines;		   /* --lines: source lines and inlined functions */
 	const char *debug_directory; /* "/usr/lib/debug"; valid as long as the store */
 	struct helper_options helper;
 };

@@ -45,6 +45,9 @@ struct name {
 	const char *text, *object; /* interned; text NULL: asked for, no answer yet */
 	enum symbol_start start;
 	bool scheduler;	  /* as in struct symbol */
+	const char *file; /* of the address, in the innermost function that was inlined there; or NULL */
+	uint32_t line, inlined_count;
+	const struct inlined *inlined; /* innermost first */
 	bool provisional; /* no symbol for now: the file was out of reach, or the perf map still grows */
 };
 
@@ -55,7 +58,8 @@ struct stack {
 	char comm[COMM_LEN], leader_comm[COMM_LEN];
 	const char *incomplete, *stopped_in;
 	struct location *pending; /* of each frame, until it has its name; owned */
-	struct frame frames[];	  /* room for one mark more */
+	struct frame *frames;	  /* `own`, or with inlined functions in memory of their own */
+	struct frame own[];	  /* room for one mark more */
 };
 
 struct stacks {
