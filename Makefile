@@ -124,7 +124,40 @@ $(B)/workloads/%: tests/workloads/%.c
 	$(CC) -D_GNU_SOURCE -O2 -g -std=gnu11 $(WARNINGS) -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
 		-fno-optimize-sibling-calls -fno-ipa-icf -pthread \
 		-MMD -MP $< -o $@
-workloads: $(WORKLOADS) ## build/workloads: programs whose truth is known
+
+# --- truths for unwinding: no frame pointers, linked in all the ways that programs are; for another CPU what one compiler makes
+U = $(B)/workloads/unwind
+UNWIND_CFLAGS = -D_GNU_SOURCE -O2 -g -Wall -Wextra $(WERROR) -fomit-frame-pointer -fno-optimize-sibling-calls -fno-ipa-icf -pthread -MMD -MP
+CHAINS := $(addprefix $(U)/chain-,noplt $(if $(FOREIGN),,static static-pie musl musl-static))
+PLUGS := $(U)/plug-a.so $(U)/plug-b.so
+BRIEFS := $(U)/brief-a $(U)/brief-b
+TRUTHS := $(patsubst tests/workloads/unwind/%.c,$(U)/%,$(filter-out %/plug.c %/brief.c,$(wildcard tests/workloads/unwind/*.c))) \
+	$(CHAINS) $(PLUGS) $(BRIEFS) $(if $(FOREIGN),,$(U)/throw $(U)/busy-go)
+MUSL_GCC ?= musl-gcc
+GO ?= go
+$(U)/%: tests/workloads/unwind/%.c
+	@mkdir -p $(@D)
+	$(CC) $(UNWIND_CFLAGS) -std=gnu11 $< -o $@
+$(U)/chain-noplt: FLAGS = -fno-plt
+$(U)/chain-static $(U)/chain-musl-static: FLAGS = -static
+$(U)/chain-static-pie: FLAGS = -static-pie
+$(U)/chain-musl $(U)/chain-musl-static: CC = $(MUSL_GCC)
+$(CHAINS): tests/workloads/unwind/chain.c
+	@mkdir -p $(@D)
+	$(CC) $(UNWIND_CFLAGS) -std=gnu11 $(FLAGS) $< -o $@
+$(PLUGS): $(U)/plug-%.so: tests/workloads/unwind/plug.c
+	@mkdir -p $(@D)
+	$(CC) $(UNWIND_CFLAGS) -std=gnu11 -fPIC -shared -DPLUG_LETTER=$* -DPLUG_SHIFT=$(if $(filter a,$*),0,1) $< -o $@
+$(BRIEFS): $(U)/brief-%: tests/workloads/unwind/brief.c
+	@mkdir -p $(@D)
+	$(CC) $(UNWIND_CFLAGS) -std=gnu11 -DBRIEF_LETTER=$* -DBRIEF_SHIFT=$(if $(filter a,$*),0,1) $< -o $@
+$(U)/throw: tests/workloads/unwind/throw.cc
+	@mkdir -p $(@D)
+	$(CXX) $(UNWIND_CFLAGS) -std=gnu++14 -Wno-missing-field-initializers -Wno-narrowing $< -o $@
+$(U)/busy-go: tests/workloads/unwind/busy.go
+	@mkdir -p $(@D)
+	GOCACHE=$(CURDIR)/build/go-cache CGO_ENABLED=0 GO111MODULE=off $(GO) build -o $@ $<
+workloads: $(WORKLOADS) $(TRUTHS) ## build/workloads: programs whose truth is known
 
 # --- oracles: tests/oracle/*.c compare what sonde says with what others say, or measure (tests/oracle/run)
 $(B)/oracle/%: tests/oracle/%.c $(filter $(B)/user/object/% $(B)/user/base/%,$(OBJS))
