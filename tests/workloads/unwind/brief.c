@@ -13,7 +13,7 @@
 #if BRIEF_SHIFT
 TRUTH_FN static void filler(void)
 {
-	__asm__ volatile(".fill 53, 1, 0x90");
+	__asm__ volatile(".fill 52, 1, 0x90");
 }
 #endif
 

@@ -15,7 +15,7 @@ uint64_t plug_entry(uint64_t (*burn)(uint64_t), uint64_t ns);
 #if PLUG_SHIFT
 TRUTH_FN static uint64_t filler(uint64_t x)
 {
-	__asm__ volatile(".fill 37, 1, 0x90");
+	__asm__ volatile(".fill 36, 1, 0x90");
 	return x + 1;
 }
 #endif
