@@ -191,7 +191,10 @@ inline_always u32 sample__weight(struct thread *t)
 	return bpf_get_prandom_u32() % (u32)weight ? 0 : (u32)weight;
 }
 
-inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thread *t, struct loss *l)
+/* `now`: when it began. Taking the stack makes a block longer, a short one by much: that must not count for
+ * those that were left out, whose blocks are as short as ever. */
+inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thread *t, u64 now,
+				 struct loss *l)
 {
 	bool published;
 	u64 hash;
@@ -205,6 +208,8 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 	if (published)
 		t->known_stack = hash;
 	t->now.stack = hash;
+	if (config.weight_cap && t->now.weight > 1)
+		t->taking_ns = bpf_ktime_get_ns() - now;
 }
 
 /* Whether the block that ends now was visited: then its stack is known and it stands for itself. */
@@ -222,6 +227,7 @@ inline_always bool visit__ended(struct thread *t, u64 open)
 inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now, struct loss *l)
 {
 	u64 wait = now > since ? now - since : 0, from = interval__from(since, now), weight = t->now.weight;
+	u64 ns = now > from ? now - from : 0;
 	struct cell_key key = {.a = t->now.stack, .kind = CELL_BLOCK, .state = state};
 
 	loss__count(l, OFFCPU, HITS);
@@ -238,6 +244,10 @@ inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now
 			return;
 		}
 	}
+	if (weight > 1 && from == since) {
+		ns -= ns < t->taking_ns ? ns : t->taking_ns;
+		wait = ns;
+	}
 	if (wait < config.min_ns) {
 		loss__count(l, OFFCPU, FILTERED);
 		return;
@@ -246,7 +256,7 @@ inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now
 		key.b = t->waker;
 	key.tgid = weight > 1;
 	key.slot = slot__of_ns(wait);
-	if (cell__add(&key, weight, now > from ? (now - from) * weight : 0))
+	if (cell__add(&key, weight, ns * weight))
 		loss__count(l, OFFCPU, AGGREGATED);
 	else
 		loss__count(l, OFFCPU, MAP_FULL);
@@ -307,7 +317,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 		return;
 	}
 	if (config.offcpu && state__is_block(state))
-		offcpu__began(ctx, prev, t, l);
+		offcpu__began(ctx, prev, t, now, l);
 }
 
 inline_always void switch__in(struct task_struct *next, u64 now, struct loss *l)

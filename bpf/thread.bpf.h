@@ -28,6 +28,7 @@ struct thread {
 	u64 visited;	 /* the open block that was visited last, as in account.open; 0: none */
 	struct account now;
 	u64 visit_stack; /* of that block */
+	u64 taking_ns;	 /* how long it took to take the open block's stack, if it stands for others */
 	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
 	struct account at_cut;
 	u64 watched_ns;
