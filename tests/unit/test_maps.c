@@ -133,6 +133,47 @@ static void own_image(void **state)
 	buf__free(&text);
 }
 
+static uint64_t status_kb(const char *field)
+{
+	struct buf text = {0};
+	const char *line;
+	uint64_t kb;
+
+	assert_int_equal(buf__read_file(&text, "/proc/self/status", 16384), 0);
+	line = strstr(text.data, field);
+	assert_non_null(line);
+	kb = strtoull(line + strlen(field), NULL, 10);
+	buf__free(&text);
+	return kb;
+}
+
+/* The kernel shows mm->exec_vm as the sum of two lines. What is writable, too, is not counted. */
+static void executable_pages(void **state)
+{
+	static const int protections[] = {PROT_EXEC, PROT_READ | PROT_EXEC,
+					  PROT_READ | PROT_WRITE | PROT_EXEC, PROT_READ | PROT_WRITE};
+	enum { KINDS = sizeof(protections) / sizeof(*protections), BYTES = 1 << 20 };
+	struct process p = {0};
+	struct strings strings;
+	void *at[KINDS];
+	int dir = open("/proc/self", O_PATH | O_DIRECTORY);
+
+	(void)state;
+	strings__init(&strings);
+	for (int i = 0; i < KINDS; i++) {
+		at[i] = mmap(NULL, BYTES, protections[i], MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_true(at[i] != MAP_FAILED);
+		assert_int_equal(process__read(&p, dir, &strings), 0);
+		assert_int_equal(p.exec_pages * (uint64_t)sysconf(_SC_PAGESIZE) / 1024,
+				 status_kb("VmExe:") + status_kb("VmLib:"));
+	}
+	for (int i = 0; i < KINDS; i++)
+		munmap(at[i], BYTES);
+	process__free_mappings(&p);
+	strings__free(&strings);
+	close(dir);
+}
+
 /* What is no regular file is not even opened: a FIFO without a writer would wait for ever. */
 static void no_regular_file(void **state)
 {
@@ -171,9 +212,9 @@ static void no_regular_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(file_line),	   cmocka_unit_test(special_lines),
-		cmocka_unit_test(broken_lines),	   cmocka_unit_test(own_image),
-		cmocka_unit_test(no_regular_file),
+		cmocka_unit_test(file_line),	    cmocka_unit_test(special_lines),
+		cmocka_unit_test(broken_lines),	    cmocka_unit_test(own_image),
+		cmocka_unit_test(executable_pages), cmocka_unit_test(no_regular_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ static bool permissions(const char **p, struct map_line *out)
 	for (size_t i = 0; i < sizeof(allowed) / sizeof(*allowed); i++)
 		if (!(*p)[i] || !strchr(allowed[i], (*p)[i]))
 			return false;
+	out->writable = (*p)[1] == 'w';
 	out->executable = (*p)[2] == 'x';
 	out->shared = (*p)[3] == 's';
 	*p += 5;

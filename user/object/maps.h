@@ -12,7 +12,7 @@
 struct map_line {
 	uint64_t start, end, offset, inode;
 	uint32_t major, minor; /* of the device */
-	bool executable, shared;
+	bool writable, executable, shared;
 	const char *path; /* points into the line, as the kernel wrote it; "" for anonymous memory */
 };
 

@@ -132,6 +132,7 @@ int process__open(const struct process *p)
 struct mapping_list {
 	struct mapping *at;
 	size_t count, capacity;
+	uint64_t counted_bytes; /* is_counted() */
 };
 
 static int add(struct mapping_list *list, const struct map_line *line, struct strings *strings)
@@ -163,6 +164,15 @@ static int add(struct mapping_list *list, const struct map_line *line, struct st
 	return m->path ? 0 : -ENOMEM;
 }
 
+/*
+ * Whether the kernel counts it in mm->exec_vm: executable, not writable (is_exec_mapping(), mm/internal.h or
+ * mm/vma.h; a stack is writable). The vsyscall page belongs to no process.
+ */
+static bool is_counted(const struct map_line *line)
+{
+	return line->executable && !line->writable && maps__kind(line) != MAPPED_VSYSCALL;
+}
+
 static int read_maps(struct mapping_list *list, int fd, struct strings *strings)
 {
 	struct map_line line;
@@ -181,6 +191,8 @@ static int read_maps(struct mapping_list *list, int fd, struct strings *strings)
 		end = line.end;
 		if (line.executable)
 			err = add(list, &line, strings);
+		if (is_counted(&line))
+			list->counted_bytes += line.end - line.start;
 	}
 	if (!err)
 		err = r.err;
@@ -218,6 +230,7 @@ int process__read(struct process *p, int dir, struct strings *strings)
 	process__free_mappings(p);
 	p->mappings = list.at;
 	p->count = list.count;
+	p->exec_pages = list.counted_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
 	p->read_at_ns = units__now_ns();
 	p->stale = false;
 	if (!fstatat(dir, "exe", &exe, 0)) {

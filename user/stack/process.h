@@ -33,6 +33,7 @@ struct process {
 	uint64_t stack_start; /* mm->start_stack, which differs from one program to the next; 0: unknown */
 	struct mapping *mappings; /* executable ones, ascending; owned */
 	size_t count;
+	uint64_t exec_pages;	  /* mm->exec_vm, as the kernel would count these mappings */
 	uint64_t read_at_ns;	  /* CLOCK_MONOTONIC; 0: never */
 	uint64_t reread_after_ns; /* from then on, if an address is in no mapping; 0: not set yet */
 	uint64_t exe_device, exe_inode;
