@@ -21,7 +21,7 @@ struct tables;
 /* Where the tables lie: BPF maps (user/probe/unwind.c), or plain memory in tests. */
 struct table_memory {
 	void *context;
-	uint32_t *chunks;		 /* UNWIND_CHUNKS_MAX, zeroed */
+	uint64_t *chunks; /* UNWIND_CHUNKS_MAX, zeroed: a u32 each, in a BPF array's steps of 8 bytes */
 	struct unwind_segment *segments; /* UNWIND_SEGMENTS_MAX, zeroed */
 	/* Makes shard `index`: UNWIND_SHARD_BYTES + UNWIND_SHARD_SLACK bytes, or NULL. */
 	void *(*new_shard)(void *context, uint32_t index);
@@ -40,6 +40,7 @@ struct tables_options {
 struct tables_counts {
 	uint64_t processes, files, files_failed;
 	uint64_t chunks, chunks_built, chunks_cached, chunks_evicted; /* chunks: in memory now */
+	uint64_t chunks_dropped;				      /* built, but there was no room */
 	uint64_t rows;
 	size_t table_bytes, shard_bytes; /* in use, taken */
 };
@@ -49,9 +50,10 @@ void tables__free(struct tables *);
 
 /*
  * Makes the process known to the kernel's side, or brings it up to date: its mappings were read anew.
- * `exec_pages`: what the kernel said of its mappings when this was asked for; 0: not known. 0 or -errno.
+ * `exec_pages`: what the kernel said of its mappings when this was asked for; 0: not known. 0, -ESRCH (it is
+ * gone) or -errno.
  */
-int tables__set_process(struct tables *, struct process *, uint64_t exec_pages);
+int tables__set_process(struct tables *, const struct process *, uint64_t exec_pages);
 void tables__remove_process(struct tables *, const struct process_key *);
 bool tables__knows(const struct tables *, const struct process_key *);
 
