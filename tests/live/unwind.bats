@@ -139,16 +139,16 @@ seen_comm() {
 	pids=()
 	busy "$python" "$root/tests/workloads/unwind/busy.py" 600
 	wait_ready "$pid"
-	busy xz -T1 -9 -c /dev/zero
+	busy xz -T1 -6 -c /dev/zero
 	busy openssl speed -seconds 300 rsa2048
 	busy openssl speed -seconds 300 sha256
 	busy openssl speed -seconds 300 -evp aes-256-gcm
 	for pid in "${pids[@]}"; do
 		wait_until 30 has_run "$pid" 5
 	done
-	watch 100 profile -F 499
+	watch 60 profile -F 499
 	nothing_lost
-	callers_called --min 2000
+	callers_called --min 1200
 }
 
 # bats test_tags=host
@@ -157,14 +157,14 @@ seen_comm() {
 	busy node "$root/tests/workloads/unwind/busy.js" 600
 	wait_ready "$pid"
 	wait_until 30 has_run "$pid" 100
-	watch 200 profile -F 499
+	watch 120 profile -F 499
 	nothing_lost
 	# what was compiled may be thrown away again before it is read
-	callers_called --min 700 --complete 99 --valid 99
+	callers_called --min 500 --complete 99 --valid 99
 	pids=()
 	busy "$workloads/unwind/busy-go" 600
 	wait_ready "$pid"
-	watch 200 profile -F 499
+	watch 120 profile -F 499
 	nothing_lost
-	callers_called --min 700 --complete 99
+	callers_called --min 500 --complete 99
 }
