@@ -6,19 +6,20 @@ FILE is JSON of sonde; the processes must still live, since their memory says wh
 weighed by samples:
   valid    the bytes before the caller's address are a call
   edges    of the direct calls (and those through the PLT) among them: the called function is the one above, or one that it jumps to
-Left out: who was interrupted by a signal has called nobody; a goroutine's first function returns to where nobody called from.
+Left out: who was interrupted by a signal has called nobody, and nobody has called the code that ends a handler;
+a goroutine's first function returns to where nobody called from.
 x86-64 only.
 """
 import argparse
 import bisect
 import collections
 import json
-import re
 import struct
 import sys
 
 SIGRETURN = b"\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05"
 PT_LOAD, PT_GNU_EH_FRAME = 1, 0x6474E550
+UNCALLED = ("runtime.goexit", "runtime.goexit.abi0")
 USER_KINDS = ("user", "library", "jit")
 
 
@@ -107,6 +108,9 @@ class Process:
             return self.memory.read(size)
         except (OSError, ValueError, OverflowError):
             return b""
+
+    def returns_from_signal(self, address):
+        return self.read(address, len(SIGRETURN)) == SIGRETURN
 
     def function(self, address):
         for start, end, base in self.maps:
@@ -208,10 +212,10 @@ class Tally:
             self.reasons[f"{point['incomplete']} in {where}"] += weight
         exact = True
         for above, caller in zip(frames, frames[1:]):
-            address = int(above["address"], 16)
-            interrupted = process.read(address, len(SIGRETURN)) == SIGRETURN
-            if not interrupted and not re.match(r"runtime\.(goexit|mstart|morestack|systemstack)", caller["name"]):
-                self.pair(pid, address, exact, int(caller["address"], 16), weight, f"{above['name']} < {caller['name']}")
+            address, back = int(above["address"], 16), int(caller["address"], 16)
+            interrupted = process.returns_from_signal(address)
+            if not interrupted and not process.returns_from_signal(back) and caller["name"] not in UNCALLED:
+                self.pair(pid, address, exact, back, weight, f"{above['name']} < {caller['name']}")
             exact = interrupted
 
     def share(self, what, other):
