@@ -11,6 +11,7 @@
 
 #ifdef NO_UNWIND_TABLES
 #define stack__by_table(p, task, sampled, count, l) STACK_BY_KERNEL
+#define stack__compare(p, task, how)		    ((void)(how))
 #define UNWIND_MISSING				    STACK_NO_FRAME_PTR
 #else
 #define UNWIND_MISSING	 (unwind_loop ? STACK_NO_TABLE : STACK_NO_FRAME_PTR)
@@ -19,6 +20,9 @@
 const volatile u32 unwind_loop;
 #define UNWIND_LOOP_BPF	 1 /* bpf_loop() */
 #define UNWIND_LOOP_EACH 2 /* bpf_for_each_map_elem(): since 69c087ba6225 (5.13) */
+
+/* Tests: a snapshot also of what was walked, so that user space can walk it, too. */
+const volatile bool unwind_compare;
 
 const volatile u32 unwind_snapshots_cpu = 400, unwind_snapshots_process = 100; /* a second */
 
@@ -212,32 +216,43 @@ inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp)
 	return done;
 }
 
+/* Fills and sends a snapshot for the record in the scratch. */
+inline_always bool snapshot__emit(UNWIND_READER reader, struct stack_place *p, struct task_struct *task,
+				  u32 flags)
+{
+	struct stack_record *r = &p->scratch.record;
+	struct snapshot_record *s = bpf_ringbuf_reserve(&ring, sizeof(*s) + FRAMES_BYTES, 0);
+
+	if (!s)
+		return false;
+	s->type = RECORD_SNAPSHOT;
+	s->exec_pages = READ(task__cast(task), mm, exec_vm);
+	copy(&s->registers, &p->walk.start, sizeof(s->registers));
+	s->bytes = snapshot__memory(reader, s->memory, p->walk.start.sp);
+	bpf_probe_read_kernel(&s->stack, sizeof(s->stack) + FRAMES_BYTES, r);
+	s->stack.flags |= flags;
+	s->stack.user_frames = 0;
+	bpf_ringbuf_submit(s, BPF_RB_FORCE_WAKEUP);
+	return true;
+}
+
 /* Sends what user space needs to unwind it, under a hash of its own. */
 inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, struct task_struct *task,
 				  struct loss *l)
 {
 	struct stack_record *r = &p->scratch.record;
-	struct snapshot_record *s;
 
 	loss__count(l, SNAPSHOT, HITS);
 	if (!snapshot__allowed(p, r->tgid)) {
 		loss__count(l, SNAPSHOT, FILTERED);
 		return false;
 	}
-	s = bpf_ringbuf_reserve(&ring, sizeof(*s) + FRAMES_BYTES, 0);
-	if (!s) {
+	stack__details(r, task);
+	r->hash = ((u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32()) ^ bpf_ktime_get_ns();
+	if (!snapshot__emit(reader, p, task, 0)) {
 		loss__count(l, SNAPSHOT, POSTPONED);
 		return false;
 	}
-	stack__details(r, task);
-	r->user_frames = 0;
-	r->hash = ((u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32()) ^ bpf_ktime_get_ns();
-	s->type = RECORD_SNAPSHOT;
-	s->exec_pages = READ(task__cast(task), mm, exec_vm);
-	copy(&s->registers, &p->walk.start, sizeof(s->registers));
-	s->bytes = snapshot__memory(reader, s->memory, p->walk.start.sp);
-	bpf_probe_read_kernel(&s->stack, sizeof(s->stack) + FRAMES_BYTES, r);
-	bpf_ringbuf_submit(s, BPF_RB_FORCE_WAKEUP);
 	loss__count(l, SNAPSHOT, EMITTED);
 	return true;
 }
@@ -289,6 +304,12 @@ inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_
 	if (!stale && unwind__wants_snapshot(p) && snapshot__send(NULL, p, task, l))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
+}
+
+inline_always void stack__compare(struct stack_place *p, struct task_struct *task, enum stack_how how)
+{
+	if (unwind_compare && how == STACK_BY_TABLE)
+		snapshot__emit(NULL, p, task, STACK_FLAG_COMPARE);
 }
 
 #endif

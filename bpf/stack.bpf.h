@@ -87,6 +87,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 				 bool *published)
 {
 	struct stack_place *p = place__get(PLACE_HERE);
+	enum stack_how how = STACK_BY_KERNEL;
 	struct stack_record *r;
 	u32 count;
 
@@ -96,7 +97,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 	r = &p->scratch.record;
 	count = stack__kernel_part(ctx, p, task, may_be_irq);
 	if (stack_user && !(r->flags & STACK_NO_USER) && has_user_stack(task)) {
-		u32 how = stack__by_table(p, task, sampled, count, l);
+		how = stack__by_table(p, task, sampled, count, l);
 
 		if (how == STACK_BY_SNAPSHOT) {
 			*published = true;
@@ -110,6 +111,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 	}
 	stack__hash_frames(PLACE_HERE, count);
 	*published = r->hash == last_known || stack__publish(p, task, l);
+	stack__compare(p, task, how);
 	return r->hash;
 }
 

@@ -105,6 +105,7 @@ struct snapshot_record {
 
 #define STACK_FLAG_KTHREAD 1
 #define STACK_FLAG_IRQ	   2 /* a waker in an interrupt: no user stack, no comm */
+#define STACK_FLAG_COMPARE 4 /* a snapshot of the stack with this hash, which was walked (tests) */
 
 /*
  * Cells: everything that is counted by key, in one map, so that one flip per interval hands all of it over.

@@ -236,7 +236,7 @@ unwind_inline int unwind__is_address(__u64 address)
 }
 
 /* Whether it is the address behind a call. */
-unwind_inline int unwind__is_return(UNWIND_READER r, struct unwind_walk *w, __u64 address)
+unwind_inline int unwind__is_return(UNWIND_READER r, __u64 address)
 {
 	__u64 code;
 
@@ -290,9 +290,9 @@ unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
 
 	if (unwind__word(r, w, w->sp, &top))
 		return -1;
-	if (unwind__is_return(r, w, top))
+	if (unwind__is_return(r, top))
 		return unwind__enter(w, w->sp + 8, top, w->fp);
-	if (top != w->fp || unwind__word(r, w, w->sp + 8, &next) || !unwind__is_return(r, w, next))
+	if (top != w->fp || unwind__word(r, w, w->sp + 8, &next) || !unwind__is_return(r, next))
 		return -1;
 	return unwind__enter(w, w->sp + 16, next, top);
 #endif
@@ -316,7 +316,7 @@ unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
 	if (unwind__word(r, w, w->fp, &frame[0]) || unwind__word(r, w, w->fp + 8, &frame[1]))
 		return unwind__stop(w, STACK_FAULT);
 	frame[1] = UNWIND_ADDRESS(frame[1]);
-	if (frame[1] != w->start.trampoline && !unwind__is_return(r, w, frame[1]))
+	if (frame[1] != w->start.trampoline && !unwind__is_return(r, frame[1]))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	return unwind__enter(w, w->fp + 16, frame[1], frame[0]);
 }

@@ -73,7 +73,8 @@ static int cpu__prepare(void *context, struct unit *u, int attempt)
 	int err = unit__autoload(u, "on_tick", true);
 
 	(void)context;
-	(void)attempt;
+	if (attempt) /* lockdown=confidentiality: user memory cannot be read */
+		unit__without_tables(u);
 	if (!err)
 		err = unit__autoload(u, "on_exec", marked);
 	return err ? err : unit__autoload(u, "on_newtask", marked && u->loader->target->filter.follow);
@@ -117,7 +118,7 @@ static struct probe *cpu__open(struct probe_context *context, const void *option
 	c->links = calloc(c->cpus, sizeof(*c->links));
 	c->online = calloc(c->cpus, sizeof(*c->online));
 	if (c->links && c->online)
-		err = unit__load(&c->unit, context->loader, "cpu", 1, cpu__prepare, c);
+		err = unit__load(&c->unit, context->loader, "cpu", 2, cpu__prepare, c);
 	if (err) {
 		loader__explain("load the sampling program", err, c->unit.why_not);
 		cpu__close(&c->probe);

@@ -37,6 +37,40 @@ static int print_all(enum libbpf_print_level level, const char *format, va_list 
 	return level == LIBBPF_DEBUG ? 0 : vfprintf(stderr, format, args);
 }
 
+/* The loops of bpf/snapshot.bpf.h. */
+enum { LOOP_BPF = 1, LOOP_EACH = 2 };
+
+static unsigned best_loop(const struct loader_options *o)
+{
+#ifdef NO_UNWIND_TABLES
+	return 0;
+#else
+	if (o->unwind == UNWIND_BY_FRAME_POINTERS || o->kernel_only || !o->stacks)
+		return 0;
+	if (o->unwind == UNWIND_BY_TABLES_EACH)
+		return LOOP_EACH;
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACING, BPF_FUNC_loop, NULL) == 1 ? LOOP_BPF
+											: LOOP_EACH;
+#endif
+}
+
+/* Without tables stacks end where frame pointers do: less, and said with every profile, but no reason to
+ * stop. */
+static void loader__create_tables(struct loader *l)
+{
+	l->unwind_loop = best_loop(&l->options);
+	if (l->unwind_loop && unwind_maps__open(&l->unwind)) {
+		msg__note("no unwind tables: %s; stacks of code without frame pointers will be short",
+			  strerror(errno));
+		l->unwind_loop = 0;
+	}
+}
+
+const struct table_memory *loader__table_memory(const struct loader *l)
+{
+	return l->unwind_loop ? &l->unwind.memory : NULL;
+}
+
 static int loader__create_maps(struct loader *l)
 {
 	unsigned stacks = l->options.stacks ? l->options.stacks : KNOWN_STACKS;
@@ -145,6 +179,8 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 		return -EOPNOTSUPP;
 	}
 	err = loader__create_maps(l);
+	if (!err)
+		loader__create_tables(l);
 	return err ? loader__explain("create BPF maps", err, "") : 0;
 }
 
@@ -160,6 +196,9 @@ void loader__close(struct loader *l)
 {
 	ring_buffer__free(l->ring);
 	l->ring = NULL;
+	if (l->unwind_loop)
+		unwind_maps__close(&l->unwind);
+	l->unwind_loop = 0;
 	fd__close(&l->ring_fd);
 	fd__close(&l->known_stacks_fd);
 	fd__close(&l->marks_fd);

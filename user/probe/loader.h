@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "probe/target.h"
+#include "probe/unwind.h"
 #include "sonde/abi.h"
 
 struct bpf_link;
@@ -19,12 +20,21 @@ struct bpf_object;
 struct bpf_program;
 struct ring_buffer;
 
+/* How user stacks are walked. */
+enum loader_unwind {
+	UNWIND_BY_TABLES,	  /* by the best loop that the kernel has */
+	UNWIND_BY_TABLES_EACH,	  /* by the loop of older kernels (tests) */
+	UNWIND_BY_FRAME_POINTERS, /* by the kernel's own walker */
+};
+
 struct loader_options {
 	uint64_t ring_bytes; /* power of two; 0: the default */
 	unsigned stacks;     /* distinct stacks that the kernel remembers; 0: a token number */
 	bool kernel_only, user_only, per_thread_stacks;
 	bool verbose;	/* libbpf's words on stderr */
 	bool force_raw; /* take the raw tracepoint alternative (tests) */
+	enum loader_unwind unwind;
+	bool compare; /* walks, with user space's (tests) */
 };
 
 /* One compiled object, in the binary. */
@@ -42,6 +52,8 @@ struct loader {
 	uint64_t salt;
 	uint64_t pid_namespace; /* its inode, if it is not the initial one; else 0 */
 	int ring_fd, known_stacks_fd, marks_fd, raw_marks_fd; /* made with the first object, -1 before */
+	struct unwind_maps unwind;			      /* of unwind tables */
+	unsigned unwind_loop; /* UNWIND_LOOP_ of bpf/snapshot.bpf.h; 0: there are no tables */
 	struct ring_buffer *ring;
 	int (*on_record)(void *context, void *record, size_t size);
 	void *context;
@@ -63,6 +75,9 @@ int loader__ring_epoll_fd(struct loader *l);
 int loader__pidfd(pid_t pid, bool thread);
 /* Marks a process (or thread) of sonde's PID namespace: MARK_ of abi.h. 0, -ESRCH or -errno. */
 int loader__mark(struct loader *l, pid_t pid, uint32_t value);
+
+/* Where unwind tables lie, for stacks__new(); NULL: user stacks are walked by frame pointers. */
+const struct table_memory *loader__table_memory(const struct loader *l);
 
 /* The inode of sonde's PID namespace; 0: it is the initial one. */
 uint64_t loader__pid_namespace(void);
@@ -95,6 +110,7 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 /* Copies `size` bytes over the read-only variable `name`. -ENOENT: no such variable; -EINVAL: another size.
  */
 int unit__set(struct unit *u, const char *variable, const void *value, size_t size);
+void unit__without_tables(struct unit *u); /* in `prepare`: user stacks by frame pointers */
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of probes, and what probes with stacks have in common. */
 #include <stddef.h>
+#include <string.h>
 
 #include "probe/probe.h"
 
@@ -41,6 +42,19 @@ static struct stops *count_stop(struct table *stopped, const char *object, const
 	return stops;
 }
 
+static void count_reason(struct coverage *c, const char *reason, uint64_t weight)
+{
+	size_t i = 0;
+
+	while (i < c->reason_count && strcmp(c->reasons[i].reason, reason))
+		i++;
+	if (i == COVERAGE_REASONS)
+		return;
+	c->reason_count += i == c->reason_count;
+	c->reasons[i].reason = reason;
+	c->reasons[i].stacks += weight;
+}
+
 /* The object with the largest sum, and of its reasons the largest one. Sums only grow: what has just been
  * added to is the only one that can become the largest. There are no more rows than cells that are drained.
  * Without memory the words are about what was counted before. */
@@ -50,6 +64,7 @@ static void add_incomplete(struct coverage *c, const struct stack_view *view, ui
 	struct stops *one, *all;
 	uint64_t of_reason;
 
+	count_reason(c, view->incomplete, weight);
 	if (!c->stopped.key_size)
 		table__init(&c->stopped, sizeof(struct stop), sizeof(struct stops));
 	one = count_stop(&c->stopped, object, view->incomplete, weight);

@@ -162,6 +162,8 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		unit__set(u, "stack_irq_text", irq_text, sizeof(irq_text));
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
+	if (!with->user_reads)
+		unit__without_tables(u);
 	if (!err && !u->image->raw)
 		err = unit__set(u, "casts", &with->kfuncs, sizeof(with->kfuncs));
 	if (!err)

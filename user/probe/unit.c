@@ -48,6 +48,13 @@ int unit__autoload(struct unit *u, const char *program, bool on)
 	return p ? bpf_program__set_autoload(p, on) : -ENOENT;
 }
 
+void unit__without_tables(struct unit *u)
+{
+	const unsigned none = 0;
+
+	unit__set(u, "unwind_loop", &none, sizeof(none));
+}
+
 int unit__resize(struct unit *u, const char *map, unsigned entries)
 {
 	struct bpf_map *m = bpf_object__find_map_by_name(u->object, map);
@@ -55,18 +62,30 @@ int unit__resize(struct unit *u, const char *map, unsigned entries)
 	return m ? bpf_map__set_max_entries(m, entries) : -ENOENT;
 }
 
-/* Without tables nothing refers to their maps. */
-static void unit__leave_out_tables(struct unit *u)
+/* The maps of the unwind tables: without tables nothing refers to them. */
+static int unit__share_tables(struct unit *u)
 {
-	static const char *const names[] = {"unwind_shards", "unwind_chunks", "unwind_segments",
-					    "unwind_processes"};
+	const struct loader *l = u->loader;
+	const struct {
+		const char *name;
+		int fd;
+	} shared[] = {
+		{"unwind_shards", l->unwind.shards_fd},
+		{"unwind_chunks", l->unwind.chunks_fd},
+		{"unwind_segments", l->unwind.segments_fd},
+		{"unwind_processes", l->unwind.processes_fd},
+	};
+	int err = 0;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(u->object, names[i]);
+	for (size_t i = 0; !err && i < sizeof(shared) / sizeof(shared[0]); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(u->object, shared[i].name);
 
-		if (map)
-			bpf_map__set_autocreate(map, false);
+		if (map && l->unwind_loop)
+			err = bpf_map__reuse_fd(map, shared[i].fd);
+		else if (map)
+			err = bpf_map__set_autocreate(map, false);
 	}
+	return err;
 }
 
 /* The maps of each session that exist once, whatever the number of objects. */
@@ -79,8 +98,9 @@ static int unit__share_maps(struct unit *u)
 
 	u->shares_maps = l->marks_fd >= 0 || l->raw_marks_fd >= 0;
 	u->shares_marks = marks >= 0;
-	unit__leave_out_tables(u);
-	err = bpf_map__reuse_fd(bpf_object__find_map_by_name(u->object, "ring"), l->ring_fd);
+	err = unit__share_tables(u);
+	if (!err)
+		err = bpf_map__reuse_fd(bpf_object__find_map_by_name(u->object, "ring"), l->ring_fd);
 	map = bpf_object__find_map_by_name(u->object, "known_stacks");
 	if (!err && map)
 		err = bpf_map__reuse_fd(map, l->known_stacks_fd);
@@ -101,6 +121,8 @@ static void unit__set_common(struct unit *u)
 	unit__set(u, "stack_salt", &u->loader->salt, sizeof(u->loader->salt));
 	unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
 	unit__set(u, "stack_user", &user, sizeof(user));
+	unit__set(u, "unwind_loop", &u->loader->unwind_loop, sizeof(u->loader->unwind_loop));
+	unit__set(u, "unwind_compare", &o->compare, sizeof(o->compare));
 	unit__set(u, "stack_per_thread", &o->per_thread_stacks, sizeof(o->per_thread_stacks));
 }
 

@@ -137,7 +137,10 @@ static int arm(struct session *s)
 	return err ? err : watch_targets(s);
 }
 
-/* Halves when a quarter of the ring came at once, grows while hardly anything comes. */
+#define TABLES_NS 3000000ULL /* at a time: the ring fills meanwhile */
+
+/* Halves when a quarter of the ring came at once or snapshots wait for their tables, grows while hardly
+ * anything comes. */
 static void drain(struct session *s, bool timed)
 {
 	struct loop *l = &s->loop;
@@ -145,6 +148,8 @@ static void drain(struct session *s, bool timed)
 
 	s->drained_bytes = 0;
 	loader__drain(&s->loader);
+	if (stacks__work(s->stacks, units__now_ns() + TABLES_NS))
+		every /= 2;
 	account__tick(&s->book, units__now_ns());
 	if (s->drained_bytes > RING_BYTES / 4)
 		every /= 2;
@@ -193,6 +198,7 @@ static void on_tick(struct session *s)
 		if (s->probes[i]->type->tick)
 			s->probes[i]->type->tick(s->probes[i]);
 	session__look_at_helper(s);
+	stacks__tick(s->stacks);
 	session__show_progress(s);
 }
 

@@ -26,6 +26,9 @@ const struct cli_option options__target[] = {
 	{NULL},
 };
 
+/* How user stacks are walked. */
+static const char *const walks[] = {"tables", "fp", NULL};
+
 const struct cli_option options__stacks[] = {
 	{"user-stacks-only", 'U', CLI_FLAG, AT(user_only), .help = "no kernel frames"},
 	{"kernel-stacks-only", 'K', CLI_FLAG, AT(kernel_only), .help = "no user frames"},
@@ -33,6 +36,12 @@ const struct cli_option options__stacks[] = {
 	 .help = "source lines and inlined functions, where there is debug information"},
 	{"debuginfod", 0, CLI_STRING, AT(debuginfod), .arg = "URLS",
 	 .help = "servers to ask for missing debug files; without it nothing is ever asked"},
+	{"unwind", 0, CLI_CHOICE, AT(unwind), .arg = "HOW", .choices = walks,
+	 .help = "walk user stacks by unwind tables, or by frame pointers alone", .fallback = "tables"},
+	{"unwind-memory", 0, CLI_SIZE, AT(unwind_bytes), .arg = "SIZE", .min = 1 << 20, .max = 256 << 20,
+	 .help = "limit of the unwind tables in memory", .fallback = "24MiB"},
+	{"compare-walks", 0, CLI_STRING, AT(compare_walks), .help = NULL, .hidden = true},
+	{"force-each", 0, CLI_FLAG, AT(force_each), .help = NULL, .hidden = true},
 	{"call-graph", 'g', CLI_FLAG, AT(stacks_habit), .help = "stacks are always recorded", .hidden = true},
 	{NULL},
 };

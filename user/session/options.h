@@ -25,6 +25,10 @@ struct options {
 	/* how */
 	bool lines;
 	const char *debuginfod;
+	int unwind;		   /* 0: by tables, 1: by frame pointers */
+	uint64_t unwind_bytes;	   /* 0: the default */
+	const char *compare_walks; /* directory for what is compared (tests) */
+	bool force_each;	   /* the loop of older kernels (tests) */
 	bool kernel_only, user_only, dry_run, quiet, verbose, pass_status, force_raw, stacks_habit;
 };
 

@@ -15,6 +15,7 @@
 #include "base/msg.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "stack/tables.h"
 
 #define STACK_MEMORY_BYTES (64u << 20)
 #define KNOWN_STACKS	   16384
@@ -29,6 +30,11 @@ static int on_record(void *context, void *record, size_t size)
 	s->drained_bytes += size;
 	if (type == RECORD_STACK) {
 		if (stacks__add(s->stacks, record, size))
+			s->refused++;
+		return 0;
+	}
+	if (type == RECORD_SNAPSHOT) {
+		if (stacks__add_snapshot(s->stacks, record, size))
 			s->refused++;
 		return 0;
 	}
@@ -70,6 +76,7 @@ static int session__open_probes(struct session *s)
 		.helper = {.debuginfod_urls = o->debuginfod},
 		.memory_limit_bytes = STACK_MEMORY_BYTES,
 		.debug_directory = "/usr/lib/debug",
+		.compare_directory = o->compare_walks,
 	};
 	struct loader_options loader = {
 		.kernel_only = o->kernel_only,
@@ -77,7 +84,15 @@ static int session__open_probes(struct session *s)
 		.per_thread_stacks = s->plan->stacks_per_thread,
 		.stacks = s->plan->needs_stacks ? KNOWN_STACKS : 0,
 		.force_raw = o->force_raw,
+		.compare = o->compare_walks != NULL,
+		.unwind = o->unwind	  ? UNWIND_BY_FRAME_POINTERS
+			  : o->force_each ? UNWIND_BY_TABLES_EACH
+					  : UNWIND_BY_TABLES,
 		.verbose = getenv("SONDE_LIBBPF_LOG") != NULL,
+	};
+	const struct tables_options tables = {
+		.memory_bytes = o->unwind_bytes,
+		.cache_directory = "/var/cache/sonde",
 	};
 	struct helper_status helper;
 	int err;
@@ -91,6 +106,9 @@ static int session__open_probes(struct session *s)
 	err = loader__open(&s->loader, &s->target, &loader, on_record, s);
 	if (err)
 		return EXIT_IMPOSSIBLE;
+	if (loader__table_memory(&s->loader) &&
+	    stacks__use_tables(s->stacks, loader__table_memory(&s->loader), &tables))
+		return EXIT_RUN_FAILED;
 	s->context =
 		(struct probe_context){.loader = &s->loader, .stacks = s->stacks, .self = s->target.never};
 	for (int i = 0; i < PROBES_MAX && s->plan->probes[i].type; i++) {
@@ -292,6 +310,9 @@ static void add_notes(struct session *s, struct drain *d)
 		buf__puts(&d->note, "kernel frames have no names: /proc/kallsyms hides addresses "
 				    "(kernel.kptr_restrict, CAP_SYSLOG)\n");
 	note_files(s, &d->note, c.files_failed);
+	if (s->plan->options->compare_walks)
+		buf__printf(&d->note, "%llu walks compared, %llu differ\n",
+			    (unsigned long long)c.walks_compared, (unsigned long long)c.walks_different);
 	if (d->lost_threads)
 		buf__printf(&d->note, "the time of %llu threads could not be read at the interval's end\n",
 			    (unsigned long long)d->lost_threads);
@@ -347,6 +368,7 @@ int session__end_interval(struct session *s, bool last)
 	clock_gettime(CLOCK_REALTIME, &s->wall_start);
 	session__sweep(s, d.to_ns);
 	loader__drain(&s->loader);
+	stacks__work(s->stacks, 0);
 	interval.start_ns = d.from_ns;
 	interval.end_ns = d.to_ns;
 	interval.subject = buf__text(&s->subject);
@@ -445,8 +467,8 @@ static void session__close(struct session *s)
 	for (int i = 0; s->probes[i]; i++)
 		s->probes[i]->type->close(s->probes[i]);
 	account__free(&s->book);
-	loader__close(&s->loader);
 	stacks__free(s->stacks);
+	loader__close(&s->loader);
 	target__free(&s->target);
 	loop__close(s);
 	buf__free(&s->subject);

@@ -206,10 +206,13 @@ static int json__point(struct sink *sink, const struct point *point)
 
 static void put_coverage(struct json_line *line, const struct coverage *c)
 {
-	struct json_object *coverage = json_object_new_object();
+	struct json_object *coverage = json_object_new_object(), *reasons = json_object_new_object();
 
 	json_line__number(line, coverage, "stacks", c->stacks);
 	json_line__number(line, coverage, "complete", c->complete);
+	for (size_t i = 0; i < c->reason_count; i++)
+		json_line__number(line, reasons, c->reasons[i].reason, c->reasons[i].stacks);
+	json_line__put(line, coverage, "incomplete", reasons);
 	if (c->worst_reason)
 		json_line__text(line, coverage, "worst_reason", c->worst_reason);
 	if (c->worst_object)

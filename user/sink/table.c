@@ -179,6 +179,17 @@ static void draw_notes(struct page *p, const char *note)
 	buf__free(&line);
 }
 
+/* "; by reason: no mapping 12, no frame pointers 3" if there is more than one */
+static void put_reasons(struct buf *line, const struct coverage *c)
+{
+	for (size_t i = 0; c->reason_count > 1 && i < c->reason_count; i++) {
+		buf__puts(line, i ? ", " : "; by reason: ");
+		page__safe(line, c->reasons[i].reason);
+		buf__putc(line, ' ');
+		units__count(line, c->reasons[i].stacks);
+	}
+}
+
 /* "incomplete 6 %: libfoo.so: no frame pointers" */
 static void draw_coverage(struct page *p, const struct coverage *c)
 {
@@ -197,6 +208,7 @@ static void draw_coverage(struct page *p, const struct coverage *c)
 		buf__puts(&line, ": ");
 		page__safe(&line, c->worst_reason);
 	}
+	put_reasons(&line, c);
 	page__wrap(p, INK_WARN, buf__text(&line), ": ");
 	p->out.failed |= line.failed;
 	buf__free(&line);

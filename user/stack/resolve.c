@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/units.h"
 #include "object/debugfile.h"
+#include "stack/snapshots.h"
 #include "stack/store_private.h"
 
 #define EXPANDED_MAX 2000 /* frames: two stacks and a bit must fit into a line of a picture */
@@ -464,7 +466,7 @@ static void drop_unused_images(struct stacks *s)
 	}
 }
 
-int stacks__resolve(struct stacks *s)
+int resolve__names(struct stacks *s)
 {
 	struct questions q = {0};
 	int err = collect(s, &q);
@@ -481,4 +483,13 @@ int stacks__resolve(struct stacks *s)
 	free(q.addresses);
 	free(q.symbols);
 	return err;
+}
+
+#define SNAPSHOTS_NS 1000000000ULL /* at an interval's end their tables are waited for no longer */
+
+int stacks__resolve(struct stacks *s)
+{
+	if (s->snapshots)
+		snapshots__finish(s->snapshots, units__now_ns() + SNAPSHOTS_NS);
+	return resolve__names(s);
 }

@@ -279,7 +279,7 @@ static int (*const binders[])(struct stacks *, struct process *, struct mapping 
 };
 
 /* After dlopen and for new code: the mappings as they are now, not too often. */
-static void reread(struct stacks *s, struct process *p)
+void source__reread(struct stacks *s, struct process *p)
 {
 	int dir;
 
@@ -302,12 +302,12 @@ static struct mapping *find_mapping(struct stacks *s, struct process *p, uint64_
 	if (!p->reread_after_ns)
 		p->reread_after_ns = REREAD_FIRST_NS;
 	if (p->stale)
-		reread(s, p);
+		source__reread(s, p);
 	m = process__find(p, address);
 	if (m)
 		return m;
 	read_at = p->read_at_ns;
-	reread(s, p);
+	source__reread(s, p);
 	m = process__find(p, address);
 	if (m)
 		p->reread_after_ns = REREAD_FIRST_NS;

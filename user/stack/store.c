@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stack/snapshots.h"
 #include "stack/store_private.h"
+#include "stack/tables.h"
 
 struct stacks *stacks__new(const struct stacks_options *options)
 {
@@ -51,6 +53,8 @@ void stacks__free(struct stacks *s)
 		process__free_mappings(*(struct process **)value);
 		free(*(struct process **)value);
 	}
+	snapshots__free(s->snapshots);
+	tables__free(s->tables);
 	source__free(s);
 	table__free(&s->stacks);
 	table__free(&s->processes);
@@ -69,11 +73,11 @@ static bool is_sound(const struct stack_record *r, size_t size)
 	if (size < sizeof(*r) || r->type != RECORD_STACK || r->end >= STACK_END_COUNT)
 		return false;
 	frames = (size_t)r->kernel_frames + r->user_frames;
-	return frames <= STACK_DEPTH_MAX && size - sizeof(*r) >= frames * sizeof(r->frames[0]);
+	return frames <= STACK_DEPTH_MAX + STACK_DEPTH + 1 &&
+	       size - sizeof(*r) >= frames * sizeof(r->frames[0]);
 }
 
-/* The record's process, its mappings read at first sight. NULL: no memory. */
-static struct process *find_process(struct stacks *s, const struct stack_record *r)
+struct process *stacks__process(struct stacks *s, const struct stack_record *r)
 {
 	const struct process_key key = {
 		.start_boot_ns = r->start_boot_ns, .exec_id = r->exec_id, .tgid = r->tgid};
@@ -130,7 +134,7 @@ static void place_kernel(struct stack *stack, const struct stack_record *r)
 
 static int place_user(struct stacks *s, struct stack *stack, const struct stack_record *r)
 {
-	struct process *p = find_process(s, r);
+	struct process *p = stacks__process(s, r);
 	struct frame *frame = stack->frames + stack->kernel_count;
 	struct location *l = stack->pending + stack->kernel_count;
 	int err = p ? 0 : -ENOMEM;
@@ -241,8 +245,48 @@ int stacks__add(struct stacks *s, const struct stack_record *r, size_t size)
 	}
 	err = store(s, r);
 	if (!err && s->open_files >= OPEN_FILES_MAX)
-		err = stacks__resolve(s);
+		err = resolve__names(s);
 	return err;
+}
+
+int stacks__use_tables(struct stacks *s, const struct table_memory *memory,
+		       const struct tables_options *options)
+{
+	s->tables = tables__new(memory, s->helper, options);
+	s->snapshots = snapshots__new(s);
+	return s->tables && s->snapshots ? 0 : -ENOMEM;
+}
+
+static bool is_sound_snapshot(const struct snapshot_record *r, size_t size)
+{
+	struct stack_record header;
+
+	if (size < sizeof(*r) || r->bytes > SNAPSHOT_BYTES)
+		return false;
+	header = r->stack;
+	header.type = RECORD_STACK;
+	return header.kernel_frames <= STACK_DEPTH && !header.user_frames && header.end < STACK_END_COUNT &&
+	       size - sizeof(*r) >= header.kernel_frames * sizeof(header.frames[0]);
+}
+
+int stacks__add_snapshot(struct stacks *s, const struct snapshot_record *r, size_t size)
+{
+	if (!s->snapshots || !is_sound_snapshot(r, size)) {
+		s->counts.malformed++;
+		return -EINVAL;
+	}
+	return snapshots__add(s->snapshots, r);
+}
+
+size_t stacks__work(struct stacks *s, uint64_t until_ns)
+{
+	return s->snapshots ? snapshots__work(s->snapshots, until_ns) : 0;
+}
+
+void stacks__tick(struct stacks *s)
+{
+	if (s->tables)
+		tables__tick(s->tables);
 }
 
 int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)

@@ -17,7 +17,12 @@
 
 struct stacks;
 
+struct table_memory;
+struct tables_options;
+
 struct stacks_options {
+	const char *
+		compare_directory; /* walks are compared, and kept there unless it is "" (tests); NULL: not */
 	bool kernel_only, user_only; /* -K, -U */
 	size_t memory_limit_bytes; /* of stored stacks; beyond it stacks are refused and counted; 0: no limit
 				    */
@@ -28,10 +33,11 @@ struct stacks_options {
 
 struct stacks_counts {
 	uint64_t stored, duplicate, refused, malformed;
-	uint64_t processes, processes_gone; /* gone: its maps could not be read any more */
-	uint64_t files, files_failed;	    /* failed: could not be opened, or is no sound ELF file */
-	uint64_t incomplete;		    /* of the resolved ones */
-	bool kernel_hidden;		    /* by kernel.kptr_restrict, or for want of CAP_SYSLOG */
+	uint64_t processes, processes_gone;	  /* gone: its maps could not be read any more */
+	uint64_t files, files_failed;		  /* failed: could not be opened, or is no sound ELF file */
+	uint64_t incomplete;			  /* of the resolved ones */
+	uint64_t walks_compared, walks_different; /* with compare_directory */
+	bool kernel_hidden;			  /* by kernel.kptr_restrict, or for want of CAP_SYSLOG */
 };
 
 /* NULL and errno. It starts the helper, which begins with all that this process has in memory: make it early.
@@ -44,6 +50,14 @@ struct helper *stacks__helper(struct stacks *); /* the store's */
  * (refused), -ENOMEM.
  */
 int stacks__add(struct stacks *, const struct stack_record *, size_t size);
+/* From now on there are unwind tables, in this memory. 0 or -ENOMEM. */
+int stacks__use_tables(struct stacks *, const struct table_memory *, const struct tables_options *);
+/* Takes a RECORD_SNAPSHOT; it is unwound when its tables are there. The same results. */
+int stacks__add_snapshot(struct stacks *, const struct snapshot_record *, size_t size);
+/* Puts tables where they belong that have been built since; waits for those that snapshots need until
+ * `until_ns` (0: not at all). How many snapshots still wait. */
+size_t stacks__work(struct stacks *, uint64_t until_ns);
+void stacks__tick(struct stacks *); /* once a second: forgets the tables of processes that are gone */
 /*
  * Names every frame of every stack added since the last call: collects the unique (file, address) pairs and
  * asks the symbolizer in batches, one per file. Call at an interval's end, before stacks__get. 0 or -ENOMEM:

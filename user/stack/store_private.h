@@ -76,13 +76,23 @@ struct stacks {
 	size_t source_count, source_capacity;
 	size_t open_files, vdso_size, bytes;
 	struct stacks_counts counts;
+	struct tables *tables;	     /* NULL: none */
+	struct snapshots *snapshots; /* with tables */
 };
+
+/* store.c: the record's process, its mappings read at first sight. NULL: no memory. */
+struct process *stacks__process(struct stacks *s, const struct stack_record *r);
+
+/* resolve.c: as stacks__resolve(), of the stacks that are stored so far. */
+int resolve__names(struct stacks *s);
 
 /* source.c */
 int source__init(struct stacks *s);
 void source__free(struct stacks *s);
 /* Decides what names a user address; `frame` gets its name at once where nothing can. 0 or -ENOMEM. */
 int source__bind(struct stacks *s, struct process *p, struct frame *frame, struct location *l);
+/* The process's mappings as they are now; not more often than a program can make it. */
+void source__reread(struct stacks *s, struct process *p);
 /* Closes the files that were held for the resolve that is done. */
 void source__close_files(struct stacks *s);
 

@@ -74,8 +74,8 @@ int tables__work(struct tables *, uint64_t until_ns);
  * it, work, and walk again.
  */
 void tables__walk(const struct tables *, const struct process *, const struct unwind_registers *registers,
-		  const void *memory, size_t bytes, uint64_t *frames, size_t *count, enum stack_end *end,
-		  uint64_t *missing);
+		  const void *memory, size_t bytes, int memory_fd, uint64_t *frames, size_t *count,
+		  enum stack_end *end, uint64_t *missing);
 
 void tables__tick(struct tables *); /* once a second: forgets processes that are gone */
 void tables__counts(const struct tables *, struct tables_counts *);

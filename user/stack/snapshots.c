@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stack/snapshots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "stack/compare.h"
+#include "stack/tables.h"
+
+#define PARKED_MAX 128
+#define TRIES_MAX  64 /* each brings the walk past one place that had no table */
+
+/* One that waits. `bytes` of memory stand behind the kernel frames of its record. */
+struct parked {
+	struct process *process;
+	struct unwind_registers registers;
+	unsigned char *memory;
+	size_t bytes;
+	unsigned tries;
+	bool looked_again; /* its process's mappings were read after it was taken */
+	struct stack_record *record;
+};
+
+struct snapshots {
+	struct stacks *stacks;
+	struct parked parked[PARKED_MAX];
+	size_t count;
+};
+
+struct snapshots *snapshots__new(struct stacks *stacks)
+{
+	struct snapshots *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->stacks = stacks;
+	return s;
+}
+
+static void parked__clear(struct parked *p)
+{
+	free(p->memory);
+	free(p->record);
+	*p = (struct parked){0};
+}
+
+void snapshots__free(struct snapshots *s)
+{
+	for (size_t i = 0; s && i < s->count; i++)
+		parked__clear(&s->parked[i]);
+	free(s);
+}
+
+/* A walk's outcome, until it is stored. */
+struct walked {
+	uint64_t frames[STACK_DEPTH_MAX], missing;
+	size_t count;
+	enum stack_end end;
+};
+
+/* Code is read where no table says how to go on: whether a call stands before a return address. */
+static int open_memory(const struct process *p)
+{
+	int dir = process__open(p), fd;
+
+	if (dir < 0)
+		return -1;
+	fd = openat(dir, "mem", O_RDONLY | O_CLOEXEC);
+	close(dir);
+	return fd;
+}
+
+static void walk(struct snapshots *s, const struct parked *p, struct walked *w)
+{
+	int fd = open_memory(p->process);
+
+	tables__walk(s->stacks->tables, p->process, &p->registers, p->memory, p->bytes, fd, w->frames,
+		     &w->count, &w->end, &w->missing);
+	if (fd >= 0)
+		close(fd);
+}
+
+static int store(struct snapshots *s, const struct parked *p, const struct walked *w)
+{
+	size_t kernel = p->record->kernel_frames;
+	size_t size = sizeof(*p->record) + (kernel + w->count) * sizeof(uint64_t);
+	struct stack_record *r = malloc(size);
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	memcpy(r, p->record, sizeof(*r) + kernel * sizeof(uint64_t));
+	memcpy(r->frames + kernel, w->frames, w->count * sizeof(uint64_t));
+	r->user_frames = (uint16_t)w->count;
+	r->end = (uint16_t)w->end;
+	err = stacks__add(s->stacks, r, size);
+	free(r);
+	return err;
+}
+
+static void look_again(struct snapshots *s, struct parked *p, uint64_t exec_pages)
+{
+	p->looked_again = true;
+	source__reread(s->stacks, p->process);
+	tables__set_process(s->stacks->tables, p->process, exec_pages);
+}
+
+/* True: it is done with, stored or not. False: a table is to come. */
+static bool try(struct snapshots *s, struct parked *p, bool last)
+{
+	struct walked w;
+	int err;
+
+	for (;;) {
+		walk(s, p, &w);
+		if (last || !w.missing || ++p->tries > TRIES_MAX)
+			break;
+		if (w.end == STACK_NO_MAPPING) {
+			if (p->looked_again)
+				break;
+			look_again(s, p, 0);
+			continue;
+		}
+		err = tables__want(s->stacks->tables, p->process, w.missing);
+		if (!err || err == -EBUSY)
+			return false;
+		break;
+	}
+	store(s, p, &w);
+	return true;
+}
+
+static void try_all(struct snapshots *s, bool last)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->count; i++) {
+		if (try(s, &s->parked[i], last))
+			parked__clear(&s->parked[i]);
+		else
+			s->parked[kept++] = s->parked[i];
+	}
+	s->count = kept;
+}
+
+size_t snapshots__work(struct snapshots *s, uint64_t until_ns)
+{
+	while (tables__work(s->stacks->tables, s->count ? until_ns : 0) > 0)
+		if (s->count)
+			try_all(s, false);
+	return s->count;
+}
+
+void snapshots__finish(struct snapshots *s, uint64_t until_ns)
+{
+	while (s->count && units__now_ns() < until_ns) {
+		size_t before = s->count;
+
+		snapshots__work(s, until_ns);
+		if (s->count == before)
+			break;
+	}
+	try_all(s, true);
+}
+
+static int park(struct snapshots *s, struct process *process, const struct snapshot_record *r)
+{
+	size_t size = sizeof(r->stack) + r->stack.kernel_frames * sizeof(uint64_t);
+	struct parked *p = &s->parked[s->count];
+
+	*p = (struct parked){.process = process, .registers = r->registers, .bytes = r->bytes};
+	p->memory = malloc(r->bytes + 1);
+	p->record = malloc(size);
+	if (!p->memory || !p->record) {
+		parked__clear(p);
+		return -ENOMEM;
+	}
+	memcpy(p->memory, r->memory, r->bytes);
+	memcpy(p->record, &r->stack, size);
+	p->record->type = RECORD_STACK;
+	s->count++;
+	return 0;
+}
+
+/* The kernel's side did not know the process, or its mappings have changed since they were read. */
+static void bring_up_to_date(struct snapshots *s, struct parked *p, uint64_t exec_pages)
+{
+	if (!tables__knows(s->stacks->tables, &p->process->key))
+		tables__set_process(s->stacks->tables, p->process, exec_pages);
+	else if (exec_pages && exec_pages != p->process->exec_pages)
+		look_again(s, p, exec_pages);
+}
+
+int snapshots__add(struct snapshots *s, const struct snapshot_record *r)
+{
+	struct process *process;
+	int err;
+
+	if (r->stack.flags & STACK_FLAG_COMPARE) {
+		compare__snapshot(s->stacks, r);
+		return 0;
+	}
+	process = stacks__process(s->stacks, &r->stack);
+	if (!process)
+		return -ENOMEM;
+	if (s->count == PARKED_MAX)
+		try_all(s, true);
+	err = park(s, process, r);
+	if (err)
+		return err;
+	if (!process->gone)
+		bring_up_to_date(s, &s->parked[s->count - 1], r->exec_pages);
+	if (try(s, &s->parked[s->count - 1], process->gone))
+		parked__clear(&s->parked[--s->count]);
+	return 0;
+}
