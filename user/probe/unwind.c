@@ -48,29 +48,59 @@ static void *map_memory(int fd, size_t bytes)
 
 /* --- what the tables ask for */
 
+static void drop_ready(struct unwind_maps *m)
+{
+	while (m->ready_count)
+		fd__close(&m->ready[--m->ready_count]);
+}
+
+/* Several shards at once: each update of a map of maps waits for a grace period, some 10 ms. */
+static int make_shards(struct unwind_maps *m, uint32_t first)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, no_options);
+	uint32_t keys[UNWIND_SHARDS_AT_ONCE], count;
+	int fd;
+
+	drop_ready(m);
+	while (m->ready_count < UNWIND_SHARDS_AT_ONCE && first + m->ready_count < UNWIND_SHARDS_MAX &&
+	       (fd = new_shard_map()) >= 0) {
+		keys[m->ready_count] = first + m->ready_count;
+		m->ready[m->ready_count++] = fd;
+	}
+	if (!m->ready_count)
+		return -ENOMEM;
+	m->ready_first = first;
+	count = m->ready_count;
+	if (!bpf_map_update_batch(m->shards_fd, keys, m->ready, &count, &no_options))
+		return 0;
+	/* Older kernels have no batches for maps of maps. */
+	while (m->ready_count > 1)
+		fd__close(&m->ready[--m->ready_count]);
+	return bpf_map_update_elem(m->shards_fd, &first, &m->ready[0], BPF_ANY) ? -errno : 0;
+}
+
 static void *new_shard(void *context, uint32_t index)
 {
-	const struct unwind_maps *m = context;
-	size_t bytes = mapped(SHARD_BYTES, 1);
-	int fd = new_shard_map();
+	struct unwind_maps *m = context;
+	uint32_t i = index - m->ready_first;
 	void *at;
 
-	if (fd < 0)
-		return NULL;
-	at = map_memory(fd, bytes);
-	if (at && bpf_map_update_elem(m->shards_fd, &index, &fd, BPF_ANY)) {
-		munmap(at, bytes);
-		at = NULL;
+	if (i >= m->ready_count || m->ready[i] < 0) {
+		if (make_shards(m, index))
+			return NULL;
+		i = 0;
 	}
-	close(fd); /* the outer map and the mapping keep it */
+	at = map_memory(m->ready[i], mapped(SHARD_BYTES, 1));
+	if (at)
+		fd__close(&m->ready[i]); /* the outer map and the mapping keep it */
 	return at;
 }
 
+/* It stays in the outer map: whoever could still read it may do so until that is closed. */
 static void free_shard(void *context, uint32_t index, void *shard)
 {
-	const struct unwind_maps *m = context;
-
-	bpf_map_delete_elem(m->shards_fd, &index);
+	(void)context;
+	(void)index;
 	munmap(shard, mapped(SHARD_BYTES, 1));
 }
 
@@ -173,6 +203,7 @@ void unwind_maps__close(struct unwind_maps *m)
 		munmap(m->memory.segments, m->segments_bytes);
 	m->memory.chunks = NULL;
 	m->memory.segments = NULL;
+	drop_ready(m);
 	fd__close(&m->shards_fd);
 	fd__close(&m->chunks_fd);
 	fd__close(&m->segments_fd);
