@@ -41,12 +41,21 @@ static inline void blob__make(struct buf *out, uint32_t tag, uint32_t rows)
 			buf__add(out, &row, sizeof(row));
 }
 
-/* The rule for an address of the chunk, and the words of a wide one summed up. */
+static inline uint32_t blob__word(const char *at)
+{
+	uint32_t word;
+
+	memcpy(&word, at, sizeof(word));
+	return word;
+}
+
+/* The rule for an address of the chunk. The words of a wide one are read, too. */
 static inline uint32_t blob__lookup(const char *header, uint32_t relative)
 {
 	struct unwind_header h;
 	struct unwind_row row;
-	uint32_t bucket = relative >> 8 & 255, first, rule, word;
+	uint32_t bucket = relative >> 8 & 255, first, rule;
+	volatile uint32_t word = 0; /* read, or the sanitizer has nothing to see */
 	int32_t found;
 
 	memcpy(&h, header, sizeof(h));
@@ -60,11 +69,11 @@ static inline uint32_t blob__lookup(const char *header, uint32_t relative)
 			found = (int32_t)i;
 	}
 	memcpy(&row, header + sizeof(h) + found * (int32_t)sizeof(row), sizeof(row));
-	memcpy(&rule, header - 4 * (row.rule + 1), sizeof(rule));
+	rule = blob__word(header - 4 * (row.rule + 1));
 	for (uint32_t i = 1; UNWIND_KIND(rule) == UNWIND_WIDE && i < UNWIND_WIDE_WORDS; i++) {
-		memcpy(&word, header - 4 * (row.rule + i + 1), sizeof(word));
-		rule += word & ~15u;
+		word = blob__word(header - 4 * (row.rule + i + 1));
 	}
+	(void)word;
 	return rule;
 }
 

@@ -302,6 +302,29 @@ static void stray_answers(void **state)
 	world__free(w);
 }
 
+/* All chunks of a file that cannot be kept: the next question is answered all the same. */
+static void many_answers_in_vain(void **state)
+{
+	struct world *w = world__new(0, NULL);
+	struct files f = map_files();
+	struct process self = process__self(w);
+
+	(void)state;
+	w->all_chunks = true;
+	w->load_bytes = 10 << 16;
+	w->spoil = no_loads;
+	assert_int_equal(tables__want(w->tables, &self, address_in(&f, 0, 0)), 0);
+	assert_int_equal(tables__want(w->tables, &self, address_in(&f, 1, 0)), 0);
+	assert_int_equal(tables__work(w->tables, 0), 1);
+	w->spoil = NULL;
+	world__work(w);
+	assert_int_equal(world__kind(w, &self, address_in(&f, 0, 0)), UNWIND_SEGMENT_FAILED);
+	assert_int_equal(w->tables->want_count, 0);
+	process__free_mappings(&self);
+	unmap_files(&f);
+	world__free(w);
+}
+
 /* --- many questions */
 
 static void queue(void **state)
@@ -551,15 +574,11 @@ static void cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(loads),
-		cmocka_unit_test(hostile_answers),
-		cmocka_unit_test(stray_answers),
-		cmocka_unit_test(queue),
-		cmocka_unit_test(changed_file),
-		cmocka_unit_test(eviction),
-		cmocka_unit_test(no_write_before_the_wait),
-		cmocka_unit_test(storm),
-		cmocka_unit_test(cache),
+		cmocka_unit_test(loads),	 cmocka_unit_test(hostile_answers),
+		cmocka_unit_test(stray_answers), cmocka_unit_test(many_answers_in_vain),
+		cmocka_unit_test(queue),	 cmocka_unit_test(changed_file),
+		cmocka_unit_test(eviction),	 cmocka_unit_test(no_write_before_the_wait),
+		cmocka_unit_test(storm),	 cmocka_unit_test(cache),
 	};
 
 	return cmocka_run_group_tests_name("tables_files", tests, NULL, NULL);

@@ -124,7 +124,7 @@ static int remove_process(void *context, const struct unwind_process_key *key)
  * kernel/bpf/syscall.c, since 1ae80cf31938, 4.19: synchronize_rcu()). membarrier(MEMBARRIER_CMD_GLOBAL) waits
  * for the same, but not on machines with one CPU online, where a preempted program may be in the middle of a
  * table, and it is refused with nohz_full (kernel/sched/membarrier.c). Sleepable programs are not waited for
- * by either.
+ * by either: those that walk stacks are iterators, which run inside this thread's own read().
  */
 static void wait_for_readers(void *context)
 {

@@ -142,7 +142,9 @@ static void take(struct tables *t, const struct table_answer *a)
 		    units__now_ns() - e->dropped_ns > SETTLED_NS)
 			fail(t, -EIO);
 	}
-	if (err || a->last)
+	/* Even of a file that has failed here, all answers are taken: the next question waits for the last.
+	 */
+	if (a->error || a->last)
 		drop_first(t);
 }
 
@@ -191,11 +193,13 @@ int tables__work(struct tables *t, uint64_t until_ns)
 	int taken = 0, got;
 
 	ask__next(t);
-	while (t->is_asking && taken < ANSWERS_AT_ONCE) {
-		got = t->builder.take(t->builder.context, &a, taken ? 0 : until_ns);
-		if (got < 0)
-			a = (struct table_answer){.ticket = t->wants[0].ticket, .error = -EPIPE};
-		else if (!got)
+	/* Once even if nothing is awaited: a builder that has died is noticed by it. */
+	while (taken < ANSWERS_AT_ONCE) {
+		got = t->builder.take(t->builder.context, &a, t->is_asking && !taken ? until_ns : 0);
+		if (got < 0 && t->is_asking)
+			a = (struct table_answer){
+				.ticket = t->wants[0].ticket, .error = -EPIPE, .last = true};
+		else if (got <= 0)
 			break;
 		take(t, &a);
 		taken++;
