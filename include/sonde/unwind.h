@@ -72,18 +72,18 @@ static inline __u32 unwind_rule__make(__u32 kind, __u32 ra, __s32 cfa_words, __s
 /*
  * The wide form: CFA = base + offset, or *(base + offset) + add, with 8 * index added to the address that is
  * read if there is an index. Registers by their DWARF numbers; others than stack and frame pointer are known
- * in the innermost frame only. With UNWIND_RA_LINK the return address is in the register `index` (30 on
- * arm64), and there is no index. First word: an ordinary one of kind WIDE, whose cfa field is base | index <<
- * 5 | flags << 10. The row's rule number names it; the next two words of the dictionary follow it (their
- * numbers are the next two).
+ * in the innermost frame only. First word: an ordinary one of kind WIDE, whose cfa field is base | index << 5
+ * | flags << 10. The row's rule number names it; the next two words of the dictionary follow it (their
+ * numbers are the next two). Without an index, its field may name another register: the one that holds the
+ * return address (UNWIND_RA_LINK on x86), or the one from which fp counts.
  */
-#define UNWIND_WIDE_DEREF	1
-#define UNWIND_WIDE_INDEX	2
-#define UNWIND_WIDE_FP_AT_BASE	4 /* fp counts from the base register, and 0 is a place, too */
-#define UNWIND_WIDE_WORDS	3
-#define UNWIND_WIDE_BASE(rule)	((rule) >> 6 & 31)
-#define UNWIND_WIDE_IX(rule)	((rule) >> 11 & 31)
-#define UNWIND_WIDE_FLAGS(rule) ((rule) >> 16 & 7)
+#define UNWIND_WIDE_DEREF	   1
+#define UNWIND_WIDE_INDEX	   2
+#define UNWIND_WIDE_FP_AT_REGISTER 4 /* fp counts from the register `index`; 0 is a place, too */
+#define UNWIND_WIDE_WORDS	   3
+#define UNWIND_WIDE_BASE(rule)	   ((rule) >> 6 & 31)
+#define UNWIND_WIDE_IX(rule)	   ((rule) >> 11 & 31)
+#define UNWIND_WIDE_FLAGS(rule)	   ((rule) >> 16 & 7)
 /* Second word: the offset, signed bytes. Third: add, signed bytes, in the low half; ra_words, signed, in the
  * high. */
 #define UNWIND_WIDE_ADD(word) ((__s32)((word) << 16) >> 16)

@@ -381,13 +381,27 @@ unwind_inline int unwind__cfa(UNWIND_READER r, struct unwind_walk *w, __u64 *cfa
 	}
 }
 
-unwind_inline int unwind__return_address(UNWIND_READER r, struct unwind_walk *w, __u64 cfa, __u64 *ip)
+/* Where the caller's frame pointer was saved; 0: nowhere. */
+unwind_inline int unwind__saved_fp(struct unwind_walk *w, __u64 cfa, __u64 *saved)
 {
+	__u32 rule = w->rule[0];
+
+	*saved = UNWIND_FP(rule) != 0 ? cfa + (__s64)UNWIND_FP(rule) : 0;
+	if (UNWIND_KIND(rule) != UNWIND_WIDE || !(UNWIND_WIDE_FLAGS(rule) & UNWIND_WIDE_FP_AT_REGISTER))
+		return 0;
+	if (unwind__register(w, UNWIND_WIDE_IX(rule), saved))
+		return unwind__stop(w, STACK_UNSUPPORTED);
+	*saved += (__s64)UNWIND_FP(rule);
+	return 0;
+}
+
+unwind_inline int unwind__return_address(UNWIND_READER r, struct unwind_walk *w, __u64 cfa, __u64 saved_fp,
+					 __u64 *ip)
+{
+	__u32 rule = w->rule[0];
 	__u64 at = cfa - 8;
 
 #if UNWIND_HAS_LINK
-	__u32 rule = w->rule[0];
-
 	switch (UNWIND_RA(rule)) {
 	case UNWIND_RA_LINK: /* saved by nobody: true of the innermost frame only */
 		if (!(w->flags & UNWIND_EXACT))
@@ -395,11 +409,21 @@ unwind_inline int unwind__return_address(UNWIND_READER r, struct unwind_walk *w,
 		*ip = w->link;
 		return 0;
 	case UNWIND_RA_AFTER_FP:
-		at = cfa + (__s64)UNWIND_FP(rule) + 8;
+		at = saved_fp + 8;
 		break;
 	case UNWIND_RA_AT:
 		at = cfa + (__s64)UNWIND_WIDE_RA(w->rule[2]) * 8;
 		break;
+	}
+#else
+	(void)saved_fp;
+	if (UNWIND_KIND(rule) == UNWIND_WIDE) {
+		if (UNWIND_RA(rule) == UNWIND_RA_LINK) /* vfork keeps it in a register */
+			return unwind__register(w, UNWIND_WIDE_IX(rule), ip)
+				       ? unwind__stop(w, STACK_UNSUPPORTED)
+				       : 0;
+		if (UNWIND_RA(rule) == UNWIND_RA_AT)
+			at = cfa + (__s64)UNWIND_WIDE_RA(w->rule[2]) * 8;
 	}
 #endif
 	return unwind__word(r, w, at, ip) ? unwind__stop(w, STACK_FAULT) : 0;
@@ -408,7 +432,7 @@ unwind_inline int unwind__return_address(UNWIND_READER r, struct unwind_walk *w,
 /* From the frame in `w` to its caller. 0; 1: there is none, or it cannot be found: w->end says which. */
 unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 {
-	__u64 cfa = 0, ip = 0, fp = w->fp;
+	__u64 cfa = 0, ip = 0, fp = w->fp, saved_fp;
 
 	if (unwind__look_up(r, w, w->ip - !(w->flags & UNWIND_EXACT)))
 		return 1;
@@ -420,9 +444,9 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return 1;
 	if (cfa < w->sp || (cfa == w->sp && !(w->flags & UNWIND_EXACT)))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
-	if (unwind__return_address(r, w, cfa, &ip))
+	if (unwind__saved_fp(w, cfa, &saved_fp) || unwind__return_address(r, w, cfa, saved_fp, &ip))
 		return 1;
-	if (UNWIND_FP(w->rule[0]) != 0 && unwind__word(r, w, cfa + (__s64)UNWIND_FP(w->rule[0]), &fp))
+	if (saved_fp && unwind__word(r, w, saved_fp, &fp))
 		return unwind__stop(w, STACK_FAULT);
 	return unwind__enter(w, cfa, ip, fp);
 }

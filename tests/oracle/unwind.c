@@ -139,12 +139,13 @@ static bool ours_wide(const struct tables *t, const uint32_t *words, uint64_t ip
 		out->cfa += 8 * index;
 	if (flags & UNWIND_WIDE_DEREF)
 		out->cfa = memory(out->cfa) + (uint64_t)(int64_t)UNWIND_WIDE_ADD(words[2]);
-	saved = (flags & UNWIND_WIDE_FP_AT_BASE ? base : out->cfa) + (uint64_t)(int64_t)UNWIND_FP(words[0]);
-	out->fp = flags & UNWIND_WIDE_FP_AT_BASE || UNWIND_FP(words[0]) != 0
+	saved = (flags & UNWIND_WIDE_FP_AT_REGISTER ? index : out->cfa) +
+		(uint64_t)(int64_t)UNWIND_FP(words[0]);
+	out->fp = flags & UNWIND_WIDE_FP_AT_REGISTER || UNWIND_FP(words[0]) != 0
 			  ? memory(saved)
 			  : reg(t, (unsigned int)t->fp, ip);
 	out->ra = ra == UNWIND_RA_CALL	 ? memory(out->cfa - 8)
-		  : ra == UNWIND_RA_LINK ? index
+		  : ra == UNWIND_RA_LINK ? (t->machine == EM_AARCH64 ? reg(t, 30, ip) : index)
 		  : ra == UNWIND_RA_AFTER_FP
 			  ? memory(saved + 8)
 			  : memory(out->cfa + (uint64_t)(8 * (int64_t)UNWIND_WIDE_RA(words[2])));

@@ -31,8 +31,8 @@ static void print_wide(struct buf *b, const uint32_t *words)
 		buf__printf(b, " ra=r%u", UNWIND_WIDE_IX(words[0]));
 	if (ra == UNWIND_RA_AT)
 		buf__printf(b, " ra%+d", 8 * UNWIND_WIDE_RA(words[2]));
-	if (flags & UNWIND_WIDE_FP_AT_BASE)
-		buf__printf(b, " fp=base%+d", UNWIND_FP(words[0]));
+	if (flags & UNWIND_WIDE_FP_AT_REGISTER)
+		buf__printf(b, " fp=r%u%+d", UNWIND_WIDE_IX(words[0]), UNWIND_FP(words[0]));
 }
 
 static int print_row(void *context, uint64_t address, const uint32_t *words)
@@ -52,7 +52,7 @@ static int print_row(void *context, uint64_t address, const uint32_t *words)
 	else if (kind == UNWIND_SP || kind == UNWIND_FRAME)
 		buf__printf(b, "%+d%s", UNWIND_CFA(words[0]), ra == UNWIND_RA_LINK ? " link" : "");
 	if (UNWIND_FP(words[0]) != 0 &&
-	    !(kind == UNWIND_WIDE && UNWIND_WIDE_FLAGS(words[0]) & UNWIND_WIDE_FP_AT_BASE))
+	    !(kind == UNWIND_WIDE && UNWIND_WIDE_FLAGS(words[0]) & UNWIND_WIDE_FP_AT_REGISTER))
 		buf__printf(b, " fp%+d", UNWIND_FP(words[0]));
 	if (ra == UNWIND_RA_AFTER_FP)
 		buf__puts(b, "+ra");
@@ -165,8 +165,8 @@ static void x86_instructions(void **state)
 		SAMPLE("100 r7+12", 0x0e, 12),
 		SAMPLE("100 r7+65536", 0x0e, 0x80, 0x80, 4),
 		SAMPLE("100 sp+32760; 101 r7+32768", 0x0e, 0xf8, 0xff, 1, 0x41, 0x0e, 0x80, 0x80, 2),
-		SAMPLE("100 r7+8 fp=base+8", 0x86, 0),
-		SAMPLE("100 r7+65552 fp=base+0", 0x0e, 0x90, 0x80, 4, 0x86, 0x82, 0x40),
+		SAMPLE("100 r7+8 fp=r7+8", 0x86, 0),
+		SAMPLE("100 r7+65552 fp=r7+0", 0x0e, 0x90, 0x80, 4, 0x86, 0x82, 0x40),
 		SAMPLE("100 unsupported", 0x0e, 0x80, 0x80, 0x80, 0x80, 0x40),
 		/* other registers, known in the innermost frame */
 		SAMPLE("100 r10+0; 101 r0+16", 0x0c, 10, 0, 0x41, 0x0c, 0, 16),
@@ -191,8 +191,9 @@ static void expressions(void **state)
 		SAMPLE("100 unsupported", 0x0f, 11, 0x76, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24,
 		       0x22),
 		/* gcc's realigned frames: the frame address lies behind rbp - 40, the old rbp at rbp */
-		SAMPLE("100 *(r6-40)+0 fp=base+0", 0x0f, 3, 0x76, 0x58, 6, 0x10, 6, 2, 0x76, 0),
-		SAMPLE("100 unsupported", 0x0f, 3, 0x76, 0x58, 6, 0x10, 6, 2, 0x77, 0),
+		SAMPLE("100 *(r6-40)+0 fp=r6+0", 0x0f, 3, 0x76, 0x58, 6, 0x10, 6, 2, 0x76, 0),
+		SAMPLE("100 r10+0 fp=r6+0", 0x0c, 10, 0, 0x10, 6, 2, 0x76, 0),
+		SAMPLE("100 *(r6-40)+0 fp=r7+8", 0x0f, 3, 0x76, 0x58, 6, 0x10, 6, 2, 0x77, 8),
 		/* libcrypto */
 		SAMPLE("100 *(r7+120)+8", 0x0f, 6, 0x77, 0xf8, 0, 6, 0x23, 8),
 		SAMPLE("100 *(r7-8)+8 fp-16", 0x0f, 5, 0x77, 0x78, 6, 0x23, 8, 0x86, 2),
@@ -218,7 +219,12 @@ static void expressions(void **state)
 		/* where the frame pointer was saved, and the return address */
 		SAMPLE("100 sp+8 fp-8", 0x10, 6, 2, 0x77, 0),
 		SAMPLE("100 sp+8 fp+16", 0x10, 6, 2, 0x23, 16),
-		SAMPLE("100 unsupported", 0x10, 6, 2, 0x76, 0),
+		SAMPLE("100 r7+8 fp=r6+0", 0x10, 6, 2, 0x76, 0),
+		SAMPLE("100 unsupported", 0x10, 6, 3, 0x92, 17, 0),
+		/* one field cannot name two registers */
+		SAMPLE("100 unsupported", 0x10, 6, 2, 0x76, 0, 9, 16, 5),
+		SAMPLE("100 unsupported", 0x0f, 8, 0x77, 8, 0x79, 1, 0x33, 0x24, 0x22, 6, 0x10, 6, 2, 0x76,
+		       0),
 		SAMPLE("100 unsupported", 0x10, 6, 1, 6),
 		SAMPLE("100 r7+8 ra-16", 0x10, 16, 2, 0x77, 0x78),
 		SAMPLE("100 unsupported", 0x16, 16, 2, 0x77, 0x78),
@@ -245,7 +251,7 @@ static void arm64_instructions(void **state)
 		/* both, apart */
 		SAMPLE("100 r31+32 ra-8 fp-32", 0x0e, 32, 0x9d, 4, 0x9e, 1),
 		/* a frame of 64 KB */
-		SAMPLE("100 r31+65552 fp=base+0+ra", 0x0e, 0x90, 0x80, 4, 0x9d, 0x82, 0x40, 0x9e, 0x81, 0x40),
+		SAMPLE("100 r31+65552 fp=r31+0+ra", 0x0e, 0x90, 0x80, 4, 0x9d, 0x82, 0x40, 0x9e, 0x81, 0x40),
 		SAMPLE("100 stop", 7, 30),
 		SAMPLE("100 unsupported", 9, 30, 15), /* registers are x86's only */
 		SAMPLE("100 unsupported", 0x0c, 0, 0),

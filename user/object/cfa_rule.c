@@ -4,8 +4,9 @@
 
 /* A rule in the making. */
 struct draft {
-	uint32_t ra, index, flags;
+	uint32_t ra, flags;
 	int64_t fp, ra_at; /* words */
+	uint8_t fp_register, ra_register;
 };
 
 static bool fits(int64_t words)
@@ -21,29 +22,29 @@ static struct cfa_place from_cfa(const struct cfa_state *s, struct cfa_place p)
 	return p;
 }
 
+static bool is_known(const struct cfa_machine *m, uint8_t reg)
+{
+	return reg == m->sp || reg == m->fp || (m->calls_push && reg < UNWIND_REGISTERS);
+}
+
 /* What cannot be said from the CFA can often be said from the register that leads to it. */
 static bool draft_fp(const struct cfa_machine *m, const struct cfa_state *s, struct draft *d)
 {
 	struct cfa_place p = from_cfa(s, s->fp);
-	int64_t offset = p.offset;
 
 	if (p.kind == CFA_SAME || p.kind == CFA_UNDEFINED)
 		return true;
-	if (p.kind == CFA_AT && s->kind == CFA_REGISTER && (!offset || !fits(offset / m->word_bytes))) {
-		offset += s->offset;
-		d->flags |= UNWIND_WIDE_FP_AT_BASE;
-	} else if (p.kind == CFA_AT_REGISTER && s->kind == CFA_DEREF && p.reg == s->base) {
-		d->flags |= UNWIND_WIDE_FP_AT_BASE;
-	} else if (p.kind != CFA_AT || !offset) {
+	if (p.kind == CFA_AT && s->kind == CFA_REGISTER && (!p.offset || !fits(p.offset / m->word_bytes)))
+		p = (struct cfa_place){
+			.kind = CFA_AT_REGISTER, .reg = s->base, .offset = p.offset + s->offset};
+	d->fp = p.offset / m->word_bytes;
+	if (p.offset % m->word_bytes || !fits(d->fp))
 		return false;
-	}
-	d->fp = offset / m->word_bytes;
-	return !(offset % m->word_bytes) && fits(d->fp);
-}
-
-static bool is_known(const struct cfa_machine *m, uint8_t reg)
-{
-	return reg == m->sp || reg == m->fp || (m->calls_push && reg < UNWIND_REGISTERS);
+	if (p.kind != CFA_AT_REGISTER)
+		return p.kind == CFA_AT && p.offset;
+	d->flags |= UNWIND_WIDE_FP_AT_REGISTER;
+	d->fp_register = p.reg;
+	return is_known(m, p.reg);
 }
 
 static bool draft_ra(const struct cfa_common *c, const struct cfa_state *s, struct draft *d)
@@ -51,13 +52,13 @@ static bool draft_ra(const struct cfa_common *c, const struct cfa_state *s, stru
 	const struct cfa_machine *m = c->machine;
 	struct cfa_place p = from_cfa(s, s->ra), fp = from_cfa(s, s->fp);
 
-	d->index = m->link & 31;
+	d->ra_register = m->link;
 	if (p.kind == CFA_IN_REGISTER || p.kind == CFA_SAME) {
 		d->ra = UNWIND_RA_LINK;
 		if (p.kind == CFA_SAME || p.reg == m->link)
 			return !m->calls_push && c->ra == m->link;
-		d->index = p.reg;
-		return is_known(m, p.reg) && s->index == CFA_NO_REGISTER;
+		d->ra_register = p.reg;
+		return m->calls_push && is_known(m, p.reg);
 	}
 	if (p.kind == CFA_AT && m->calls_push && p.offset == -m->word_bytes) {
 		d->ra = UNWIND_RA_CALL;
@@ -76,27 +77,39 @@ static bool draft_ra(const struct cfa_common *c, const struct cfa_state *s, stru
 static bool is_narrow(const struct cfa_machine *m, const struct cfa_state *s, const struct draft *d)
 {
 	return s->kind == CFA_REGISTER && (s->base == m->sp || s->base == m->fp) && !d->flags &&
-	       d->ra != UNWIND_RA_AT && (d->ra != UNWIND_RA_LINK || d->index == (m->link & 31u)) &&
-	       !(s->offset % m->word_bytes) && fits(s->offset / m->word_bytes);
+	       d->ra != UNWIND_RA_AT && d->ra_register == m->link && !(s->offset % m->word_bytes) &&
+	       fits(s->offset / m->word_bytes);
+}
+
+/* One field for up to three registers: the index, where the return address is, from where fp counts. */
+static bool draft_index(const struct cfa_machine *m, const struct cfa_state *s, struct draft *d, __u32 *index)
+{
+	int wanted = 0;
+
+	*index = 0;
+	if (s->index != CFA_NO_REGISTER && ++wanted) {
+		d->flags |= UNWIND_WIDE_INDEX;
+		*index = s->index;
+		if (!is_known(m, s->index))
+			return false;
+	}
+	if (d->ra_register != m->link && ++wanted)
+		*index = d->ra_register;
+	if ((d->flags & UNWIND_WIDE_FP_AT_REGISTER) && ++wanted)
+		*index = d->fp_register;
+	return wanted <= 1;
 }
 
 static void make_wide(const struct cfa_machine *m, const struct cfa_state *s, struct draft *d, __u32 *words)
 {
-	__u32 base = s->base;
+	__u32 base = s->base, index;
 
-	if (!is_known(m, s->base) || s->add != (int16_t)s->add || !cfa__is_sane(s->offset))
+	if (!is_known(m, s->base) || s->add != (int16_t)s->add || !cfa__is_sane(s->offset) ||
+	    !draft_index(m, s, d, &index))
 		return;
 	if (s->kind == CFA_DEREF)
 		d->flags |= UNWIND_WIDE_DEREF;
-	if (s->index != CFA_NO_REGISTER) {
-		if (!is_known(m, s->index) || d->ra == UNWIND_RA_LINK)
-			return;
-		d->flags |= UNWIND_WIDE_INDEX;
-		d->index = s->index;
-	} else if (d->ra != UNWIND_RA_LINK) {
-		d->index = 0;
-	}
-	words[0] = unwind_rule__make(UNWIND_WIDE, d->ra, (__s32)(base | d->index << 5 | d->flags << 10),
+	words[0] = unwind_rule__make(UNWIND_WIDE, d->ra, (__s32)(base | index << 5 | d->flags << 10),
 				     (__s32)d->fp);
 	words[1] = (__u32)s->offset;
 	words[2] = (__u32)(uint16_t)s->add | (__u32)d->ra_at << 16;
