@@ -205,6 +205,28 @@ static unsigned long long status_of(int pid, const char *field, int base)
 	return value;
 }
 
+/* Memory that is shared with others stays out, be the helper started as late as may be. */
+static void no_shared_memory(void **state)
+{
+	char *memory = mmap(NULL, 1 << 16, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct helper *h = start(false);
+	struct buf maps = {0};
+	char path[64], flags[8];
+
+	(void)state;
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	snprintf(path, sizeof(path), "/proc/%d/maps", helper__pid(h));
+	assert_int_equal(buf__read_file(&maps, path, 1 << 20), 0);
+	assert_true(maps.len > 0);
+	for (const char *line = maps.data; *line; line = strchr(line, '\n') + 1) {
+		assert_int_equal(sscanf(line, "%*s %7s", flags), 1);
+		assert_int_equal(flags[3], 'p');
+	}
+	buf__free(&maps);
+	helper__stop(h);
+	munmap(memory, 1 << 16);
+}
+
 static void walls(void **state)
 {
 	static const char *const none[] = {"CapEff:", "CapPrm:", "CapInh:", "CapAmb:"};
@@ -339,9 +361,10 @@ static void ends_with_its_socket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_names),	 cmocka_unit_test(kernel_and_vdso),
-		cmocka_unit_test(same_coverage), cmocka_unit_test(walls),
-		cmocka_unit_test(filter),	 cmocka_unit_test(ends_with_its_socket),
+		cmocka_unit_test(same_names),		cmocka_unit_test(kernel_and_vdso),
+		cmocka_unit_test(same_coverage),	cmocka_unit_test(walls),
+		cmocka_unit_test(no_shared_memory),	cmocka_unit_test(filter),
+		cmocka_unit_test(ends_with_its_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

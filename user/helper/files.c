@@ -53,7 +53,7 @@ static int open_file(struct table_file *t, const struct file_key *key, int *fd)
 	err = elf__open(&t->elf, t->fd);
 	if (!err)
 		t->table = unwind_table__open(&t->elf);
-	if (!err && !t->table && errno != ENOENT)
+	if (!err && !t->table)
 		err = -errno;
 	if (!err) {
 		*fd = -1;

@@ -15,7 +15,7 @@ struct table_file {
 	struct file_key key;
 	int fd; /* owned; -1: this place is free */
 	struct elf_file elf;
-	struct unwind_table *table; /* NULL: no function is described, all is a gap */
+	struct unwind_table *table;
 	uint32_t load_count;
 	struct table_load loads[TABLE_LOADS_MAX];
 	uint64_t chunks;   /* that its loads touch */

@@ -67,8 +67,9 @@ struct table_load {
 /* One chunk. A file whose code is small is answered in whole, one chunk after the other. */
 struct table_answer {
 	uint64_t ticket;
-	int error; /* -errno of the file as a whole: then there is nothing else. -ENXIO: of this offset, where
-		    * the file has no code */
+	/* -errno: then there is nothing else. -ENXIO: of this offset, where the file has no code; else of the
+	 * file as a whole: -ENOENT: it describes no function, all its code is a gap. */
+	int error;
 	bool last; /* of this question */
 	uint32_t load_count;
 	struct table_load loads[TABLE_LOADS_MAX]; /* of the file */

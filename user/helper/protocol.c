@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "helper/channel.h"
+#include "object/unwind_blob.h"
 
 #define ERRNO_MAX   4095
 #define INLINED_MAX 256 /* at one address */
@@ -312,42 +313,6 @@ void protocol__put_built(struct buf *b, const struct table_answer *a)
 		buf__add(b, a->blob, a->blob_bytes);
 }
 
-/* The rule of a row, and the words that a wide one takes besides, lie before the header. */
-static bool is_sound_rule(const char *blob, uint32_t header, uint32_t rule)
-{
-	uint32_t word;
-
-	if ((rule + 1) * sizeof(word) > header)
-		return false;
-	memcpy(&word, blob + header - (rule + 1) * sizeof(word), sizeof(word));
-	return UNWIND_KIND(word) != UNWIND_WIDE || (rule + UNWIND_WIDE_WORDS) * sizeof(word) <= header;
-}
-
-static bool is_sound_blob(const char *blob, size_t bytes, const struct built *b)
-{
-	struct unwind_header header;
-	const struct unwind_row *rows;
-	uint32_t before = 0;
-
-	if (bytes > UNWIND_SHARD_BYTES || b->header % UNWIND_LINE != UNWIND_LINE / 2 ||
-	    b->header > unwind__before_header(UNWIND_RULES_MAX) || bytes < b->header + sizeof(header) ||
-	    b->rows > (bytes - b->header - sizeof(header)) / sizeof(*rows) || !b->rows)
-		return false;
-	memcpy(&header, blob + b->header, sizeof(header));
-	rows = (const struct unwind_row *)(const void *)(blob + b->header + sizeof(header));
-	for (size_t i = 0; i < sizeof(header.count); i++) {
-		if (i % 16 == 0 && header.group[i / 16] != before)
-			return false;
-		before += header.count[i];
-	}
-	if (before != b->rows || rows[0].address || !header.count[0])
-		return false;
-	for (uint32_t i = 0; i < b->rows; i++)
-		if (!is_sound_rule(blob, b->header, rows[i].rule))
-			return false;
-	return true;
-}
-
 /* The chunk is one of the file's, and addresses do not wrap. */
 static bool is_in_loads(const struct built *b)
 {
@@ -382,7 +347,7 @@ bool protocol__get_built(const char *bytes, size_t len, struct table_answer *a)
 	if (b.error)
 		return !len;
 	if (b.kind < UNWIND_CHUNK_TABLE || b.kind > UNWIND_CHUNK_FAILED || !is_in_loads(&b) ||
-	    (b.kind == UNWIND_CHUNK_TABLE ? !is_sound_blob(bytes, len, &b) : len != 0))
+	    (b.kind == UNWIND_CHUNK_TABLE ? !unwind_blob__is_sound(bytes, len, b.header) : len != 0))
 		return false;
 	a->last = b.last;
 	a->load_count = b.load_count;
@@ -392,7 +357,7 @@ bool protocol__get_built(const char *bytes, size_t len, struct table_answer *a)
 	a->what = (struct unwind_chunk){.kind = (enum unwind_chunk_kind)b.kind};
 	if (b.kind == UNWIND_CHUNK_TABLE) {
 		a->what.header = b.header;
-		a->what.rows = b.rows;
+		a->what.rows = unwind_blob__rows(bytes, b.header);
 		a->blob = bytes;
 		a->blob_bytes = len;
 	}

@@ -128,14 +128,12 @@ static int answer_coverage(struct server *s, const struct message *m)
 static int send_chunk(struct server *s, struct table_file *t, struct table_answer *a, uint64_t chunk,
 		      bool last)
 {
-	int err = 0;
+	int err;
 
 	buf__clear(&s->blob);
 	a->chunk = chunk;
 	a->last = last;
-	a->what = (struct unwind_chunk){.kind = UNWIND_CHUNK_GAP};
-	if (t->table)
-		err = unwind_table__build(t->table, chunk, &s->blob, &a->what);
+	err = unwind_table__build(t->table, chunk, &s->blob, &a->what);
 	if (err || s->blob.failed)
 		a->what.kind = UNWIND_CHUNK_FAILED;
 	a->blob = s->blob.data;
