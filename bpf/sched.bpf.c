@@ -196,11 +196,13 @@ inline_always u32 sample__weight(struct thread *t)
 inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thread *t, u64 now,
 				 struct loss *l)
 {
+	u32 weight = sample__weight(t);
 	bool published;
 	u64 hash;
 
-	t->now.weight = sample__weight(t);
-	if (!t->now.weight) {
+	t->now.weight = weight;
+	t->now.visited = 0;
+	if (!weight) {
 		t->now.stack = 0;
 		return;
 	}
@@ -208,8 +210,8 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 	if (published)
 		t->known_stack = hash;
 	t->now.stack = hash;
-	if (config.weight_cap && t->now.weight > 1)
-		t->taking_ns = bpf_ktime_get_ns() - now;
+	if (config.weight_cap && weight > 1)
+		t->now.taking_ns = bpf_ktime_get_ns() - now;
 }
 
 /* Whether the block that ends now was visited: then its stack is known and it stands for itself. */
@@ -218,7 +220,7 @@ inline_always bool visit__ended(struct thread *t, u64 open)
 #ifdef RAW_TP
 	return false;
 #else
-	if (!config.visits || *(volatile u64 *)&t->visited != open)
+	if (!config.visits || !*(volatile u16 *)&t->now.visited || *(volatile u64 *)&t->visited != open)
 		return false;
 	return __sync_val_compare_and_swap(&t->visited, open, 0) == open; /* for its order, too */
 #endif
@@ -245,7 +247,7 @@ inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now
 		}
 	}
 	if (weight > 1 && from == since) {
-		ns -= ns < t->taking_ns ? ns : t->taking_ns;
+		ns -= ns < t->now.taking_ns ? ns : t->now.taking_ns;
 		wait = ns;
 	}
 	if (wait < config.min_ns) {

@@ -202,7 +202,6 @@ inline_always int sweep__task(struct bpf_iter__task *ctx, bool may_sleep)
 
 	if (!task || !l)
 		return 0;
-	l->runs++;
 	wanted = sweep__wants(task, may_sleep);
 	t = thread__get(task);
 	if (!t && wanted && !READ(task, exit_state)) { /* a zombie has nothing to tell any more */
@@ -285,13 +284,12 @@ int visit(struct bpf_iter__task *ctx)
 
 	if (!task || !l)
 		return 0;
-	l->runs++;
 	t = thread__get(task);
 	if (!t || t->dead || !control.visits_left)
 		return 0;
 	open = *(volatile u64 *)&t->now.open;
 	if (open__state(open) < STATE_FIRST_BLOCKED || t->visited == open ||
-	    *(volatile u64 *)&t->now.weight == 1)
+	    *(volatile u16 *)&t->now.weight == 1)
 		return 0;
 	now = bpf_ktime_get_ns();
 	if (now < open__since(open) + control.visit_ns)
@@ -302,6 +300,7 @@ int visit(struct bpf_iter__task *ctx)
 		return 0;
 	*(volatile u64 *)&t->visit_stack = stack;
 	__sync_lock_test_and_set(&t->visited, open);
+	*(volatile u16 *)&t->now.visited = 1; /* another block's, if that began meanwhile: it looks in vain */
 	return 0;
 }
 #endif

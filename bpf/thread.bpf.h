@@ -17,19 +17,19 @@
 #include "target.bpf.h"
 
 /*
- * In task storage the value begins 8 bytes into a cache line. What each switch touches lies in the first 56
- * bytes, up to the account's sums, and the sums of the frequent states in the next line.
+ * In task storage the value begins 8 bytes into a cache line, and that is cold when many threads take turns.
+ * What each switch touches lies in the first 56 bytes, up to the sums of running and runnable; those of the
+ * frequent reasons to block come in the next line.
  */
 struct thread {
-	u32 sequence;	 /* odd while being written */
-	u32 ewma_us;	 /* running mean of its blocks */
-	u64 cut;	 /* the instant of `at_cut` */
-	u64 known_stack; /* last stack whose record user space has */
-	u64 visited;	 /* the open block that was visited last, as in account.open; 0: none */
+	u32 sequence; /* odd while being written */
+	u32 ewma_us;  /* running mean of its blocks */
+	u64 cut;      /* the instant of `at_cut` */
 	struct account now;
-	u64 visit_stack; /* of that block */
-	u64 taking_ns;	 /* how long it took to take the open block's stack, if it stands for others */
+	u64 known_stack; /* last stack whose record user space has */
 	u64 waker;	 /* hash of the waker's stack, from sched_waking to sched_wakeup */
+	u64 visited;	 /* the open block that was visited last, as in account.open; 0: none */
+	u64 visit_stack; /* of that block */
 	struct account at_cut;
 	u64 watched_ns;
 	u64 utime_ns, stime_ns; /* when it was first watched */
@@ -138,7 +138,7 @@ inline_always void account__add(struct account *a, u32 state, u64 from, u64 to)
 /* What a visit found replaces what was decided when the block began. */
 inline_always void account__visited(struct account *a, const struct thread *t)
 {
-	if (!a->open || *(volatile u64 *)&t->visited != a->open)
+	if (!a->visited || *(volatile u64 *)&t->visited != a->open)
 		return;
 	a->stack = t->visit_stack;
 	a->weight = 1;

@@ -153,10 +153,12 @@ struct runq_hist {
 #define OPEN_STATE 31
 
 struct account {
-	__u64 open;   /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at
-			 once */
-	__u64 stack;  /* of the open block, else 0 */
-	__u64 weight; /* of the open block, with importance sampling */
+	__u64 open;    /* the open state: its start << OPEN_SHIFT | enum thread_state, so that both change at
+			  once */
+	__u64 stack;   /* of the open block, else 0 */
+	__u16 weight;  /* of the open block, with importance sampling */
+	__u16 visited; /* it may have been visited: look */
+	__u32 taking_ns; /* how long it took to take the stack, if it stands for others */
 	__u64 ns[STATE_COUNT];
 };
 
@@ -227,7 +229,7 @@ enum loss_outcome {
 
 struct loss {
 	__u64 count[PART_COUNT][OUTCOME_COUNT];
-	__u64 runs;    /* of all programs of the object */
+	__u64 runs;    /* of all programs of the object but iterators, which run in sonde's own time */
 	__u64 scratch; /* bpf/common.bpf.h: forget() */
 };
 

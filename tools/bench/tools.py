@@ -19,6 +19,7 @@ import kernel
 PR_SET_PDEATHSIG = 1
 ATTACH_LIMIT_S = 30
 END_LIMIT_S = 20
+ITERATORS = ("sweep", "visit")
 SETTLE_S = 0.8  # no further link for so long: all are there
 
 RUNQ_BT = """
@@ -208,10 +209,12 @@ class Running:
         return set().union(*(programs for programs, _ in found)), set().union(*(maps for _, maps in found))
 
     def counters(self):
-        """{program id: (name, run time ns, runs)} of this tool's programs."""
+        """{program id: (name, run time ns, runs)} of this tool's programs, but for iterators: they run in its own time, and the kernel
+        counts the time in which they are preempted."""
         programs, _ = self.ids()
         return {number: (row["name"], row.get("run_time_ns", 0), row.get("run_cnt", 0))
-                for number, row in kernel.bpftool("prog").items() if number in programs}
+                for number, row in kernel.bpftool("prog").items()
+                if number in programs and not row["name"].startswith(ITERATORS)}
 
     def map_bytes(self):
         programs, maps = self.ids()

@@ -354,6 +354,8 @@ void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs)
 		uint32_t size = sizeof(info);
 		int fd = bpf_program__fd(p);
 
+		if (bpf_program__expected_attach_type(p) == BPF_TRACE_ITER)
+			continue;
 		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
 			continue;
 		*run_ns += info.run_time_ns;
