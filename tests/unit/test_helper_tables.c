@@ -282,12 +282,13 @@ static void fails(void **state)
 {
 	static const struct {
 		int signal, error;
-	} rows[] = {{SIGSTOP, -ETIMEDOUT}, {SIGKILL, -EPIPE}};
+		uint64_t file_ns;
+	} rows[] = {{SIGSTOP, -ETIMEDOUT, 300000000}, {SIGKILL, -EPIPE, 60000000000ULL}};
 	struct all b;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct helper *h = start(false, 300000000);
+		struct helper *h = start(false, rows[i].file_ns);
 		int fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
 		struct table_question q = question(fd, 0x3000);
 		struct table_answer a;

@@ -210,7 +210,7 @@ int helper__resolve(struct helper *h, const struct symbol_request *r, struct sym
 
 int helper__coverage(struct helper *h, const struct symbol_request *r, struct symbol_coverage *c)
 {
-	struct message answer;
+	struct message answer = {0};
 	struct asking a;
 	int err = begin(h, r, &a);
 

@@ -245,6 +245,9 @@ static void ignore_signals(void)
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
 		signal(ignored[i], SIG_IGN);
+	/* These end it; who started sonde may have had them ignored. */
+	signal(SIGXCPU, SIG_DFL);
+	signal(SIGSYS, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

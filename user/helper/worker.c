@@ -2,6 +2,7 @@
 #include "helper/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,6 +15,8 @@
 #include "base/fd.h"
 #include "helper/sandbox.h"
 #include "helper/server.h"
+
+#define END_MS 1000
 
 /* --- the process itself */
 
@@ -122,6 +125,7 @@ static uint64_t ns_of(const struct timeval *t)
 
 uint64_t worker__kill(struct worker *w)
 {
+	struct pollfd end = {.fd = w->pidfd, .events = POLLIN};
 	struct rusage used = {0};
 	pid_t ended;
 
@@ -131,8 +135,12 @@ uint64_t worker__kill(struct worker *w)
 		syscall(SYS_pidfd_send_signal, w->pidfd, SIGKILL, NULL, 0);
 	else
 		kill(w->pid, SIGKILL);
+	/* One that waits for a disk for ever ends when that answers: a zombie is left then, but nobody waits.
+	 */
+	if (w->pidfd >= 0)
+		poll(&end, 1, END_MS);
 	do
-		ended = wait4(w->pid, NULL, 0, &used);
+		ended = wait4(w->pid, NULL, w->pidfd >= 0 ? WNOHANG : 0, &used);
 	while (ended < 0 && errno == EINTR);
 	fd__close(&w->pidfd);
 	w->pid = 0;
