@@ -105,10 +105,12 @@ inline_always bool registers__from_task(struct unwind_registers *to, struct task
 	to->fp = READ(regs, REGS_FP);
 	to->link = REGS_LINK(regs, READ);
 	to->flags = 0;
-	if (REGS_INTERRUPTED(READ(regs, REGS_SYSCALL))) {
+	if (REGS_INTERRUPTED(READ(regs, REGS_SYSCALL)))
 		to->flags = UNWIND_EXACT | UNWIND_HAS_OTHERS;
+	else if (REGS_HOLD_RETURN(READ(regs, REGS_SYSCALL)))
+		to->flags = UNWIND_HAS_OTHERS;
+	if (to->flags)
 		REGS_OTHERS(to->other, regs, READ);
-	}
 	return !REGS_COMPAT(regs);
 }
 

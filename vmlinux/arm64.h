@@ -41,6 +41,7 @@ struct bpf_perf_event_data {
 #define REGS_IN_EXCEPTION(syscall_number) ((int)(syscall_number) == -1)
 /* Not in a system call: interrupts store -1, too. */
 #define REGS_INTERRUPTED(syscall_number) ((int)(syscall_number) < 0)
+#define REGS_HOLD_RETURN(syscall_number) 0
 /* 32-bit code, with system call numbers of its own: PSR_MODE32_BIT. */
 #define REGS_COMPAT(regs)  ((READ(regs, pstate) & 0x10) != 0)
 #define KERNEL_STACK_BYTES 16384

@@ -47,6 +47,8 @@ struct bpf_perf_event_data {
 #define REGS_IN_EXCEPTION(syscall_number) ((long)(syscall_number) == -1)
 /* Not in a system call: interrupts store a negative number, too. */
 #define REGS_INTERRUPTED(syscall_number) ((long)(syscall_number) < 0)
+/* System calls whose caller keeps its return address in a register: vfork, lest the child overwrites it. */
+#define REGS_HOLD_RETURN(syscall_number) ((syscall_number) == 58)
 /* 32-bit code, with system call numbers of its own: __USER32_CS. */
 #define REGS_COMPAT(regs)  ((READ(regs, cs) & 0xffff) == 0x23)
 #define KERNEL_STACK_BYTES 16384

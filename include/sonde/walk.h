@@ -442,7 +442,8 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return unwind__signal(r, w);
 	if (unwind__cfa(r, w, &cfa))
 		return 1;
-	if (cfa < w->sp || (cfa == w->sp && !(w->flags & UNWIND_EXACT)))
+	/* Only the innermost frame may be empty. */
+	if (cfa < w->sp || (cfa == w->sp && !w->flags))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	if (unwind__saved_fp(w, cfa, &saved_fp) || unwind__return_address(r, w, cfa, saved_fp, &ip))
 		return 1;
