@@ -296,6 +296,20 @@ static void note_files(struct session *s, struct buf *note, uint64_t failed)
 		buf__puts(note, "some files could not be read\n");
 }
 
+/* One line for each JVM that could show all its frames, and does not. */
+static void note_jvms(struct session *s, struct buf *note)
+{
+	struct stacks_jvm jvm;
+
+	while (stacks__next_jvm(s->stacks, &jvm)) {
+		text__puts(note, jvm.comm, TEXT_TERMINAL);
+		buf__printf(note,
+			    "[%u]: its frames need -XX:+PreserveFramePointer (and `jcmd %u Compiler.perfmap` "
+			    "for names)\n",
+			    jvm.tgid, jvm.tgid);
+	}
+}
+
 /* The words that only the session knows: stacks that came but were refused. */
 static void add_notes(struct session *s, struct drain *d)
 {
@@ -313,6 +327,7 @@ static void add_notes(struct session *s, struct drain *d)
 	if (s->plan->options->compare_walks)
 		buf__printf(&d->note, "%llu walks compared, %llu differ\n",
 			    (unsigned long long)c.walks_compared, (unsigned long long)c.walks_different);
+	note_jvms(s, &d->note);
 	if (d->lost_threads)
 		buf__printf(&d->note, "the time of %llu threads could not be read at the interval's end\n",
 			    (unsigned long long)d->lost_threads);

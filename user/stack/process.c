@@ -208,6 +208,19 @@ static void shrink(struct mapping_list *list)
 		list->at = m;
 }
 
+static bool maps_jvm(const struct process *p)
+{
+	const char *base;
+	size_t len;
+
+	for (size_t i = 0; i < p->count; i++) {
+		base = maps__base_name(p->mappings[i].path, &len);
+		if (len == 9 && !memcmp(base, "libjvm.so", 9))
+			return true;
+	}
+	return false;
+}
+
 int process__read(struct process *p, int dir, struct strings *strings)
 {
 	struct mapping_list list = {0};
@@ -233,6 +246,7 @@ int process__read(struct process *p, int dir, struct strings *strings)
 	p->exec_pages = list.counted_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
 	p->read_at_ns = units__now_ns();
 	p->stale = false;
+	p->is_jvm = maps_jvm(p);
 	if (!fstatat(dir, "exe", &exe, 0)) {
 		p->exe_device = exe.st_dev;
 		p->exe_inode = exe.st_ino;

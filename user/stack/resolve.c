@@ -426,6 +426,42 @@ static void add_inlined(struct stacks *s, struct stack *stack, const struct loca
 	stack->user_count = (uint16_t)(n - stack->kernel_count);
 }
 
+/* Compiled Java uses the frame pointer as it likes, and what runs there is for the user to decide. */
+static void count_jvm(struct stack *stack)
+{
+	struct process *p = stack->process;
+	bool in_jit = false;
+
+	stack->process = NULL;
+	if (!p || !p->is_jvm)
+		return;
+	for (size_t i = stack->kernel_count; i < stack->count; i++)
+		in_jit |= stack->frames[i].kind == FRAME_JIT;
+	p->stacks++;
+	if (!stack->incomplete || !in_jit)
+		return;
+	p->jit_truncated++;
+	p->comm = stack->leader_comm;
+}
+
+bool stacks__next_jvm(struct stacks *s, struct stacks_jvm *jvm)
+{
+	size_t i = 0;
+	const void *key;
+	void *value;
+
+	while (table__next(&s->processes, &i, &key, &value)) {
+		struct process *p = *(struct process **)value;
+
+		if (p->advised || !p->jit_truncated || p->jit_truncated < p->stacks / 4)
+			continue;
+		p->advised = true;
+		*jvm = (struct stacks_jvm){.tgid = (uint32_t)p->key.tgid, .comm = p->comm};
+		return true;
+	}
+	return false;
+}
+
 static void finish(struct stacks *s, struct stack *stack)
 {
 	const struct location *user = stack->pending + stack->kernel_count;
@@ -446,6 +482,7 @@ static void finish(struct stacks *s, struct stack *stack)
 		add_mark(stack, marks[reason]);
 		s->counts.incomplete++;
 	}
+	count_jvm(stack);
 }
 
 /* Images of processes that were not seen in this interval: read again if they come back. */

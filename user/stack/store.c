@@ -141,6 +141,7 @@ static int place_user(struct stacks *s, struct stack *stack, const struct stack_
 
 	if (p)
 		p->used = true;
+	stack->process = p;
 	for (size_t i = 0; i < stack->user_count && !err; i++, frame++, l++) {
 		*frame = (struct frame){
 			.name = "[unknown]",

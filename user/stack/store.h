@@ -87,6 +87,15 @@ struct stack_view {
 /* -ENOENT: never stored (its record was lost). Pointers stay valid until stacks__free. */
 int stacks__get(const struct stacks *, uint64_t hash, struct stack_view *);
 void stacks__counts(const struct stacks *, struct stacks_counts *);
+/*
+ * A JVM whose own code keeps no frame pointers: a quarter or more of its stacks were truncated there. Each is
+ * told of once; false: no further one.
+ */
+struct stacks_jvm {
+	uint32_t tgid;
+	const char *comm;
+};
+bool stacks__next_jvm(struct stacks *, struct stacks_jvm *);
 void stacks__free(struct stacks *);
 
 #endif

@@ -57,6 +57,7 @@ struct stack {
 	uint16_t end, kernel_count, user_count, count; /* kernel + user + mark = count */
 	char comm[COMM_LEN], leader_comm[COMM_LEN];
 	const char *incomplete, *stopped_in;
+	struct process *process;  /* of the user frames; NULL: there are none. Valid until it is resolved */
 	struct location *pending; /* of each frame, until it has its name; owned */
 	struct frame *frames;	  /* `own`, or with inlined functions in memory of their own */
 	struct frame own[];	  /* room for one mark more */
