@@ -71,6 +71,12 @@ $(B)/user/%.o: user/%.c
 # Style sheets and scripts of flame graphs are linked in as they are.
 $(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/flamegraph.o): $(wildcard user/sink/*.css user/sink/*.js)
 
+# Tables on disk that another builder made are not read: its sources are part of their version.
+TABLE_SOURCES := $(sort $(wildcard user/object/cfa*.[ch] user/object/cursor.h user/object/eh_frame*.[ch] user/object/unwind_*.[ch]) include/sonde/unwind.h)
+TABLE_READERS := $(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/stack/unwind_cache.o)
+$(TABLE_READERS): $(TABLE_SOURCES)
+$(TABLE_READERS): CPPFLAGS += -DUNWIND_TABLES=$(firstword $(shell cat $(TABLE_SOURCES) | cksum))u
+
 $(B)/sonde: $(OBJS) $(B)/user/main.o
 	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 

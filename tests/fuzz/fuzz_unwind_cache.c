@@ -14,6 +14,7 @@
 
 #define CHECKSUM_AT 16
 #define LENGTH_AT   24
+#define TABLES_AT   44 /* which builder made them */
 
 /* In memory of exactly its size, so that the sanitizer sees the first byte beyond. */
 static void look_up(const void *bytes, size_t size, uint32_t header)
@@ -26,6 +27,17 @@ static void look_up(const void *bytes, size_t size, uint32_t header)
 	free(blob);
 }
 
+/* As of the builder that this program was built with. */
+static void put_tables(unsigned char *copy)
+{
+	const struct unwind_cache_file none = {.size_bytes = 0};
+	struct buf ours = {0};
+
+	unwind_cache__write(&ours, &none, NULL, 0);
+	memcpy(copy + TABLES_AT, ours.data + TABLES_AT, 4);
+	buf__free(&ours);
+}
+
 static void as_file(const uint8_t *data, size_t size)
 {
 	struct unwind_cache_view view;
@@ -36,6 +48,7 @@ static void as_file(const uint8_t *data, size_t size)
 	uint32_t sum;
 
 	memcpy(copy, data, size);
+	put_tables(copy);
 	memcpy(copy + LENGTH_AT, &length, sizeof(length));
 	sum = (uint32_t)crc32_z(0, copy + CHECKSUM_AT + 4, size - CHECKSUM_AT - 4);
 	memcpy(copy + CHECKSUM_AT, &sum, sizeof(sum));

@@ -7,8 +7,13 @@
 
 #include "object/unwind_blob.h"
 
-/* Another version of the format, or of what a rule means: another number. */
+/* Of the format of these files. */
 #define VERSION 1
+
+/* Of what stands in them: the sum of the builder's sources (Makefile). */
+#ifndef UNWIND_TABLES
+#define UNWIND_TABLES 0u
+#endif
 
 #define MAGIC "sondeuw"
 
@@ -27,7 +32,7 @@ struct file_header {
 	uint32_t load_count;
 	uint64_t bytes; /* the whole file */
 	uint64_t size_bytes;
-	uint32_t chunk_count, reserved;
+	uint32_t chunk_count, tables;
 	struct table_load loads[TABLE_LOADS_MAX];
 	char build_id[48];
 };
@@ -80,7 +85,7 @@ bool unwind_cache__parse(const void *bytes, size_t size, struct unwind_cache_fil
 	memcpy(&h, bytes, sizeof(h));
 	left = size - sizeof(h);
 	if (memcmp(h.magic, MAGIC, sizeof(h.magic)) || h.version != VERSION || h.machine != MACHINE ||
-	    h.bytes != size || h.load_count > TABLE_LOADS_MAX ||
+	    h.tables != UNWIND_TABLES || h.bytes != size || h.load_count > TABLE_LOADS_MAX ||
 	    h.chunk_count > left / sizeof(struct file_entry) || h.checksum != checksum(bytes, size) ||
 	    strnlen(h.build_id, sizeof(h.build_id)) >= sizeof(f->build_id))
 		return false;
@@ -118,6 +123,7 @@ void unwind_cache__write(struct buf *out, const struct unwind_cache_file *f,
 		.magic = MAGIC,
 		.version = VERSION,
 		.machine = MACHINE,
+		.tables = UNWIND_TABLES,
 		.load_count = f->load_count,
 		.bytes = sizeof(h) + count * sizeof(struct file_entry),
 		.size_bytes = f->size_bytes,
