@@ -33,7 +33,7 @@ CFLAGS += -std=gnu11 $(WARNINGS) -fstack-protector-strong -fPIE -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed
 # What parses other people's files, and the tests of it
 OBJECT_LIBS = -lseccomp -ldw -lelf -llzma -liberty -lz
-LDLIBS += -lbpf $(OBJECT_LIBS) -ljson-c -lm
+LDLIBS += -lbpf $(OBJECT_LIBS) -ljson-c -lprotobuf-c -lm
 BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivmlinux -Ibpf -Wall -Wextra -Wno-unused-parameter \
 	-Wno-missing-declarations -Werror -MMD -MP $(if $(filter fp,$(UNWIND)),-DNO_UNWIND_TABLES)
 
@@ -42,7 +42,7 @@ BPF_CFLAGS = -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ivml
 BPF_NAMES := $(patsubst bpf/%.bpf.c,%,$(wildcard bpf/*.bpf.c))
 BPF_OBJS := $(foreach n,$(BPF_NAMES),$(B)/bpf/$(n).bpf.o $(B)/bpf/$(n)_raw.bpf.o $(B)/bpf/$(n)_plain.bpf.o)
 SRCS := $(wildcard user/*/*.c)
-OBJS := $(patsubst user/%.c,$(B)/user/%.o,$(SRCS))
+OBJS := $(patsubst user/%.c,$(B)/user/%.o,$(SRCS)) $(B)/user/sink/pprof.pb-c.o
 WORKLOADS := $(patsubst tests/workloads/%.c,$(B)/workloads/%,$(wildcard tests/workloads/*.c))
 
 all: $(B)/sonde ## build/sonde
@@ -68,8 +68,19 @@ $(B)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
+# The messages of pprof's format, generated: each build directory has its own objects of them.
+PROTOC_C ?= protoc-c
+$(B)/sink/%.pb-c.c $(B)/sink/%.pb-c.h: user/sink/%.proto
+	@mkdir -p $(@D)
+	$(PROTOC_C) --proto_path=user/sink --c_out=$(B)/sink $<
+$(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/pprof.o $(d)/user/sink/pprof_read.o $(d)/tests/unit/test_pprof.o): $(B)/sink/pprof.pb-c.h
+$(B)/user/%.pb-c.o: $(B)/%.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
 # Style sheets and scripts of flame graphs are linked in as they are.
 $(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/flamegraph.o): $(wildcard user/sink/*.css user/sink/*.js)
+$(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/json_schema.o): user/sink/schema.json
 
 # Tables on disk that another builder made are not read: its sources are part of their version.
 TABLE_SOURCES := $(sort $(wildcard user/object/cfa*.[ch] user/object/cursor.h user/object/eh_frame*.[ch] user/object/unwind_*.[ch]) include/sonde/unwind.h)
@@ -105,23 +116,27 @@ ROOMS = sink stack helper object model base
 $(SAN)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -c $< -o $@
+$(SAN)/user/%.pb-c.o: $(B)/%.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -c $< -o $@
 $(SAN)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(SAN_CFLAGS) -Itests/unit -c $< -o $@
 
 # room_archive(directory of objects, room): the room's objects there as one archive
 define room_archive
-$(1)/$(2).a: $(patsubst user/%.c,$(1)/user/%.o,$(wildcard user/$(2)/*.c))
+$(1)/$(2).a: $(patsubst user/%.c,$(1)/user/%.o,$(wildcard user/$(2)/*.c)) \
+	$(patsubst user/%.proto,$(1)/user/%.pb-c.o,$(wildcard user/$(2)/*.proto))
 	@rm -f $$@
 	ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(SAN),$(r))))
 
 $(SAN)/test_%: $(SAN)/tests/unit/test_%.o $(ROOMS:%=$(SAN)/%.a)
-	$(CC) -fsanitize=address,undefined $^ -lcmocka $(OBJECT_LIBS) -ljson-c -lm -o $@
+	$(CC) -fsanitize=address,undefined $^ -lcmocka $(OBJECT_LIBS) -ljson-c -lprotobuf-c -lm -o $@
 UNIT := $(patsubst tests/unit/%.c,$(SAN)/%,$(wildcard tests/unit/test_*.c))
 unit-programs: $(UNIT)
-$(SAN)/sonde: $(patsubst user/%.c,$(SAN)/user/%.o,$(SRCS)) $(SAN)/user/main.o
+$(SAN)/sonde: $(patsubst $(B)/user/%.o,$(SAN)/user/%.o,$(OBJS)) $(SAN)/user/main.o
 	$(CC) $(LDFLAGS) -fsanitize=address,undefined $^ $(LDLIBS) -o $@
 
 # --- known-truth workloads: frame pointers, nothing inlined away, symbols kept
@@ -179,12 +194,15 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZ)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+$(FUZZ)/user/%.pb-c.o: $(B)/%.pb-c.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(FUZZ),$(r))))
 $(FUZZ)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
 $(FUZZ)/fuzz_%: $(FUZZ)/tests/fuzz/fuzz_%.o $(ROOMS:%=$(FUZZ)/%.a)
-	$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(OBJECT_LIBS) -ljson-c -lm -o $@
+	$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(OBJECT_LIBS) -ljson-c -lprotobuf-c -lm -o $@
 fuzzers: $(FUZZERS)
 fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
 	tests/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)

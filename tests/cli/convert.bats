@@ -51,9 +51,9 @@ setup() {
 	cmp odd.svg cpu.html
 	"$SONDE" convert --format=folded odd.svg odd.html
 	cmp odd.html cpu.folded
-	fails 2 "sonde: out.txt: want .folded, .svg or .html, or -f" convert cpu.folded out.txt
-	fails 2 "sonde: out: want .folded, .svg or .html, or -f" convert cpu.folded out
-	fails 2 "sonde convert: -f json: must be one of: folded svg html" convert -f json cpu.folded out.svg
+	fails 2 "sonde: out.png: want .folded, .svg, .html, .pb.gz, .speedscope.json, .json or .txt, or -f" convert cpu.folded out.png
+	fails 2 "sonde: out: want .folded, .svg, .html, .pb.gz, .speedscope.json, .json or .txt, or -f" convert cpu.folded out
+	fails 2 "sonde convert: -f png: must be one of: folded svg html pprof speedscope json table" convert -f png cpu.folded out.svg
 }
 
 @test "- is standard input and standard output" {
@@ -64,7 +64,7 @@ setup() {
 	cmp to.svg cpu.svg
 	"$SONDE" convert -f svg - - < cpu.folded | "$SONDE" convert -f folded - - > back.folded
 	cmp cpu.folded back.folded
-	fails 2 "sonde: standard output has no extension: say \`-f folded\`, \`-f svg\` or \`-f html\`" convert cpu.folded -
+	fails 2 "sonde: standard output has no extension: say \`-f folded\`, \`-f svg\`, \`-f pprof\`..." convert cpu.folded -
 	fails 1 "sonde: standard input: no stacks inside" convert - out.svg < /dev/null
 	fails 1 "sonde: standard input:1: not a folded stack: want \`frame;frame;frame NUMBER\`" convert - out.svg <<< "main;a"
 }
@@ -159,5 +159,5 @@ setup() {
 	echo broken > "./$name.folded"
 	fails 1 'sonde: -e\x1b[31m\x0a"x.folded:1: not a folded stack: want `frame;frame;frame NUMBER`' \
 		convert -- "$name.folded" out.svg
-	fails 2 'sonde: -e\x1b[31m\x0a"x: want .folded, .svg or .html, or -f' convert -- cpu.folded "$name"
+	fails 2 'sonde: -e\x1b[31m\x0a"x: want .folded, .svg, .html, .pb.gz, .speedscope.json, .json or .txt, or -f' convert -- cpu.folded "$name"
 }

@@ -50,7 +50,12 @@ static const struct frame user_stack[] = {
 	LIB("mutex_lock"),
 	U("cache_get"),
 	{.name = "run", .object = "app.jar", .address = 7, .kind = FRAME_JIT},
-	{.name = "inlined", .object = "api", .address = 8, .kind = FRAME_INLINED},
+	{.name = "inlined",
+	 .object = "api",
+	 .address = 8,
+	 .kind = FRAME_INLINED,
+	 .line = 42,
+	 .file = "src/api.c"},
 	MARK("[truncated: no frame pointers]")};
 static const struct frame irq_stack[] = {K("try_to_wake_up"), MARK("[irq]")};
 
@@ -73,7 +78,11 @@ static void every_type(struct outlet *out)
 	emit_hist(out, &metric_latency, api, &none);
 	emit_hist(out, &metric_sizes, (struct who){.comm = "xz"}, &sizes);
 	emit_stack(out, &metric_samples, (struct who){.tgid = 7}, NULL,
-		   (struct sample){.frames = user_stack, .count = 3, .value = 1, .occurrences = 1});
+		   (struct sample){.frames = user_stack,
+				   .count = 3,
+				   .value = 1,
+				   .occurrences = 1,
+				   .period_ns = 10101010});
 	emit_stack(out, &metric_waits, api, "lock",
 		   (struct sample){.frames = user_stack,
 				   .count = COUNT(user_stack),

@@ -230,11 +230,11 @@ static void numbers_stand_before_the_extension(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		name = outfile__numbered(rows[i].path, 3);
+		name = outfile__numbered(rows[i].path, NULL, 3);
 		assert_string_equal(name, rows[i].expected);
 		free(name);
 	}
-	name = outfile__numbered("x.svg", 12345);
+	name = outfile__numbered("x.svg", NULL, 12345);
 	assert_string_equal(name, "x.12345.svg");
 	free(name);
 }

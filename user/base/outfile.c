@@ -187,9 +187,10 @@ void outfile__close(struct outfile *f)
 	free(f);
 }
 
-char *outfile__numbered(const char *path, unsigned number)
+char *outfile__numbered(const char *path, const char *extension, unsigned number)
 {
-	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
+		   *dot = extension ? extension : strrchr(base, '.');
 	char *name;
 
 	if (!dot || dot == base)

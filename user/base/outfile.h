@@ -21,7 +21,8 @@ FILE *outfile__stream(struct outfile *f);
 int outfile__commit(struct outfile *f); /* flush, chown, rename: 0 or -errno */
 void outfile__close(struct outfile *f); /* accepts NULL; without a commit nothing is left behind */
 
-/* "x.svg", 3 -> "x.0003.svg": the name of one interval's file. Caller frees. */
-char *outfile__numbered(const char *path, unsigned number);
+/* "x.svg", 3 -> "x.0003.svg": the name of one interval's file. `extension` points to where it begins in path;
+ * NULL: at the last dot. Caller frees. */
+char *outfile__numbered(const char *path, const char *extension, unsigned number);
 
 #endif

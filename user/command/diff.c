@@ -300,6 +300,8 @@ static enum picture_format output_format(const struct options *o)
 
 	if (o->format < 0 && o->output)
 		format = picture__format(o->output);
+	if (format > PICTURE_HTML) /* a profile has no second column */
+		format = PICTURE_UNKNOWN;
 	if (o->output && strcmp(o->output, "-") != 0 &&
 	    (format == PICTURE_TABLE || format == PICTURE_UNKNOWN)) {
 		text__puts(&shown, o->output, TEXT_TERMINAL);
@@ -365,22 +367,23 @@ const struct cli_command command_diff = {
 	.name = "diff",
 	.summary = "what changed between two profiles, and whether it is more than chance",
 	.positionals = "A B",
-	.description = "Compares two profiles, folded, SVG or HTML: A before, B after. Totals are "
-		       "normalised. Without -o a table "
-		       "of the functions whose share changed most; with -o a differential flame graph: as "
-		       "wide as B (with "
-		       "--negate as A), red where the share grew, blue where it fell.\n\n"
-		       "Says whether the difference is significant: chi-square over all stacks and, for each "
-		       "function, a "
-		       "two-proportion z-test corrected for their number (Benjamini-Hochberg, q). The tests "
-		       "count samples and take "
-		       "them for independent; a program with phases varies more than that, so let it run "
-		       "several times before "
-		       "believing a small change. Weights that are times have no such test: where the number "
-		       "of waits is known "
-		       "(SVG and HTML of sonde) those are tested, else significance is not known. Plain "
-		       "folded files do not say "
-		       "what they count: --unit does.",
+	.description =
+		"Compares two profiles of any format that convert reads: A before, B after. Totals are "
+		"normalised. Without -o a table "
+		"of the functions whose share changed most; with -o a differential flame graph: as "
+		"wide as B (with "
+		"--negate as A), red where the share grew, blue where it fell.\n\n"
+		"Says whether the difference is significant: chi-square over all stacks and, for each "
+		"function, a "
+		"two-proportion z-test corrected for their number (Benjamini-Hochberg, q). The tests "
+		"count samples and take "
+		"them for independent; a program with phases varies more than that, so let it run "
+		"several times before "
+		"believing a small change. Weights that are times have no such test: where the number "
+		"of waits is known "
+		"(SVG and HTML of sonde) those are tested, else significance is not known. Plain "
+		"folded files do not say "
+		"what they count: --unit does.",
 	.examples = "sonde diff before.svg after.svg\n"
 		    "sonde diff before.folded after.folded -o change.html\n"
 		    "sonde diff --negate before.svg after.svg -o vanished.svg",

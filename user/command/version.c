@@ -2,6 +2,7 @@
 /* `sonde version`: what this binary is and what it is linked with. */
 #include <elfutils/version.h>
 #include <json-c/json.h>
+#include <protobuf-c/protobuf-c.h>
 #include <zlib.h>
 
 #include "base/msg.h"
@@ -54,6 +55,7 @@ static void add_details(struct buf *text)
 	/* libelf does not tell which one is loaded */
 	buf__printf(text, "libelf        0.%d (headers)\n", _ELFUTILS_VERSION);
 	buf__printf(text, "json-c        %s\n", json_c_version());
+	buf__printf(text, "protobuf-c    %s\n", protobuf_c_version());
 	buf__printf(text, "zlib          %s\n", zlibVersion());
 	buf__printf(text, "architecture  %s\n", ARCHITECTURE);
 	buf__printf(text, "compiler      %s, %s%s\n", COMPILER, OPTIMIZED, SANITIZED);

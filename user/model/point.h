@@ -53,6 +53,7 @@ struct sample {
 	uint64_t occurrences;	 /* completed waits, samples */
 	uint64_t open;		 /* waits still open at the end; their time is in `value` */
 	const struct hist *hist; /* of the completed waits; NULL: none */
+	uint64_t period_ns;	 /* time that one sample stands for; 0: it is no such sample */
 };
 
 struct event_field {

@@ -273,6 +273,7 @@ static int emit(struct cpu *c, const struct cell_row *row, struct point_stream *
 		return 0;
 	probe__fill_sample(&p.sample, &p.who, &view, d, row->count);
 	p.sample.value = p.sample.occurrences = row->count;
+	p.sample.period_ns = 1000000000 / c->options.frequency_hz;
 	*samples += row->count;
 	return out->emit(out, &p);
 }

@@ -47,17 +47,20 @@ const struct cli_option options__stacks[] = {
 };
 
 /* In the order of sink__types. */
-static const char *const formats[] = {"auto", "table", "json", "folded", "svg", "html", NULL};
+static const char *const formats[] = {"auto", "table", "json",	     "folded", "svg",
+				      "html", "pprof", "speedscope", NULL};
 
 const struct cli_option options__output[] = {
 	{"output", 'o', CLI_STRING, AT(output), .arg = "FILE",
-	 .help = "write there; the format follows the extension; with -i svg, html and folded are numbered"},
+	 .help = "write there; the format follows the extension; with -i pictures and profiles are numbered"},
 	{"format", 'f', CLI_CHOICE, AT(format), .arg = "FORMAT", .choices = formats, .help = "how to write",
 	 .fallback = "auto"},
 	{"json", 0, CLI_SET, AT(format), .value = 2, .help = "short for -f json"},
 	{"folded", 0, CLI_SET, AT(format), .value = 3, .help = "short for -f folded"},
 	{"svg", 0, CLI_SET, AT(format), .value = 4, .help = "short for -f svg"},
 	{"html", 0, CLI_SET, AT(format), .value = 5, .help = "short for -f html"},
+	{"pprof", 0, CLI_SET, AT(format), .value = 6, .help = "short for -f pprof"},
+	{"speedscope", 0, CLI_SET, AT(format), .value = 7, .help = "short for -f speedscope"},
 	{"rows", 'n', CLI_INT, AT(rows), .arg = "ROWS", .min = 1, .max = 1000000, .help = "rows of tables"},
 	{"title", 0, CLI_STRING, AT(title), .arg = "TEXT", .help = "title of a flame graph"},
 	{"inverted", 0, CLI_FLAG, AT(inverted), .help = "flame graph with the root on top"},

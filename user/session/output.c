@@ -64,9 +64,11 @@ static int choose(struct output *out, const struct options *o, const char *pipe_
 		out->type = sink__by_extension(o->output);
 		if (!out->type) {
 			text__puts(&shown, o->output, TEXT_TERMINAL);
-			msg__error("-o %s: the extension names no format (svg html folded json txt); -f "
-				   "chooses one",
-				   buf__text(&shown));
+			msg__error(
+				"-o %s: the extension names no format (svg html folded pb.gz speedscope.json "
+				"json txt); -f "
+				"chooses one",
+				buf__text(&shown));
 			buf__free(&shown);
 			return EXIT_USAGE;
 		}
@@ -180,7 +182,7 @@ void output__announce(const struct output *out)
 static int open_numbered(struct output *out, unsigned number)
 {
 	free(out->numbered_path);
-	out->numbered_path = outfile__numbered(out->path, number);
+	out->numbered_path = outfile__numbered(out->path, sink__extension(out->path), number);
 	if (!out->numbered_path)
 		return -ENOMEM;
 	return open_sink(out, out->numbered_path) ? -EIO : 0;

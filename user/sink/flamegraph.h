@@ -6,7 +6,7 @@
  * Keys: sonde (version), command, title, subject, start, duration-ns, headline, note, metric, unit
  * ("samples", "us",
  * ...: of the weights), lost, loss ("part/reason count", a line each), stacks, complete, incomplete-reason,
- * incomplete-object, own-cost; of a difference also negate, before, after, verdict.
+ * incomplete-object, own-cost, period-ns; of a difference also negate, before, after, verdict.
  */
 #ifndef SONDE_SINK_FLAMEGRAPH_H
 #define SONDE_SINK_FLAMEGRAPH_H

@@ -102,10 +102,14 @@ static struct json_object *frames(struct json_line *line, const struct frame *fr
 		json_line__text(line, frame, "name", from[i].name);
 		json_line__text(line, frame, "object", from[i].object);
 		json_line__text(line, frame, "kind", kinds[from[i].kind]);
-		if (from[i].kind != FRAME_MARK) {
+		if (from[i].kind != FRAME_MARK && from[i].address) {
 			snprintf(address, sizeof(address), "0x%llx", (unsigned long long)from[i].address);
 			json_line__text(line, frame, "address", address);
 		}
+		if (from[i].file)
+			json_line__text(line, frame, "file", from[i].file);
+		if (from[i].line)
+			json_line__number(line, frame, "line", from[i].line);
 		if (json_object_array_add(list, frame)) {
 			json_object_put(frame);
 			line->failed = true;
@@ -122,6 +126,8 @@ static void put_stack(struct json_line *line, const struct point *point)
 	json_line__number(line, object, "value", s->value);
 	json_line__number(line, object, "occurrences", s->occurrences);
 	json_line__number(line, object, "open", s->open);
+	if (s->period_ns)
+		json_line__number(line, object, "period_ns", s->period_ns);
 	if (s->incomplete)
 		json_line__text(line, object, "incomplete", s->incomplete);
 	json_line__put(line, object, "frames", frames(line, s->frames, s->count));

@@ -18,6 +18,7 @@ struct picture {
 	struct flamegraph graph;
 	const char *unit;   /* of the first metric; NULL: no stack yet */
 	const char *metric; /* its name */
+	uint64_t period_ns; /* what a sample stands for; 0: not known, or these are no samples */
 	bool mixed;	    /* stacks of several metrics, so their occurrences are of different things */
 	bool refused;	    /* said that a unit does not fit */
 	const struct frame **order;
@@ -58,6 +59,7 @@ int picture__begin(struct sink *s, const struct interval *interval)
 	flamegraph__free(&p->graph);
 	flamegraph__init(&p->graph);
 	p->unit = p->metric = NULL;
+	p->period_ns = 0;
 	p->mixed = false;
 	return 0;
 }
@@ -136,6 +138,8 @@ int picture__point(struct sink *s, const struct point *point)
 	}
 	if (strcmp(p->metric, point->metric->name) != 0)
 		p->mixed = true;
+	if (!strcmp(p->unit, "{sample}"))
+		p->period_ns = point->sample.period_ns;
 	return add_stack(p, point);
 }
 
@@ -187,17 +191,17 @@ static void state_coverage(struct flamegraph *g, const struct interval *interval
 	set_if_known(g, "incomplete-object", c->worst_object);
 }
 
-static void state_facts(struct picture *p, const struct interval *interval)
+void picture__state_facts(struct flamegraph *g, const struct sink_options *options,
+			  const struct interval *interval, const char *metric)
 {
-	struct flamegraph *g = &p->graph;
 	char start[32] = "";
 	struct tm tm;
 
 	if (gmtime_r(&interval->wall_start.tv_sec, &tm))
 		strftime(start, sizeof(start), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	flamegraph__set(g, "sonde", SONDE_VERSION);
-	set_if_known(g, "command", p->options.command_line);
-	set_if_known(g, "title", p->options.title);
+	set_if_known(g, "command", options->command_line);
+	set_if_known(g, "title", options->title);
 	set_if_known(g, "subject", interval->subject);
 	flamegraph__set(g, "start", start);
 	flamegraph__setf(g, "duration-ns", "%llu",
@@ -205,7 +209,7 @@ static void state_facts(struct picture *p, const struct interval *interval)
 	flamegraph__setf(g, "interval", "%u", interval->number);
 	set_if_known(g, "headline", interval->headline);
 	set_if_known(g, "note", interval->note);
-	set_if_known(g, "metric", p->metric);
+	set_if_known(g, "metric", metric);
 	state_coverage(g, interval);
 	if (!isnan(interval->own_cost))
 		flamegraph__setf(g, "own-cost", "%.4f", interval->own_cost);
@@ -224,7 +228,9 @@ int picture__end(struct sink *s, const struct interval *interval)
 	int err;
 
 	finish_weights(p);
-	state_facts(p, interval);
+	picture__state_facts(&p->graph, &p->options, interval, p->metric);
+	if (p->period_ns)
+		flamegraph__setf(&p->graph, "period-ns", "%llu", (unsigned long long)p->period_ns);
 	p->write(&out, &p->graph, &style);
 	err = out.failed || p->graph.failed ? -ENOMEM : buf__write(&out, outfile__stream(p->file));
 	errno = 0;

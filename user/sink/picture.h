@@ -19,4 +19,8 @@ int picture__point(struct sink *s, const struct point *p);
 int picture__end(struct sink *s, const struct interval *interval);
 int picture__close(struct sink *s, bool keep);
 
+/* What is said about an interval's result, in SVG, HTML and pprof alike. metric: NULL if there is none. */
+void picture__state_facts(struct flamegraph *g, const struct sink_options *options,
+			  const struct interval *interval, const char *metric);
+
 #endif

@@ -7,10 +7,11 @@
 
 #include "sink/json.h"
 #include "sink/picture.h"
+#include "sink/profile.h"
 #include "sink/table.h"
 
 const struct sink_type *const sink__types[] = {
-	&sink_table, &sink_json, &sink_folded, &sink_svg, &sink_html, NULL,
+	&sink_table, &sink_json, &sink_folded, &sink_svg, &sink_html, &sink_pprof, &sink_speedscope, NULL,
 };
 
 const struct sink_type *sink__find(const char *name)
@@ -45,15 +46,28 @@ void sink__cost(struct buf *out, double share)
 		buf__printf(out, "%.1f %%", 100 * share);
 }
 
-const struct sink_type *sink__by_extension(const char *path)
+static const struct sink_type *find_extension(const char *extension)
 {
-	const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
-
-	if (!dot || (slash && dot < slash) || !dot[1])
-		return NULL;
 	for (size_t i = 0; sink__types[i]; i++) {
-		if (is_listed(sink__types[i]->extensions, dot + 1))
+		if (is_listed(sink__types[i]->extensions, extension))
 			return sink__types[i];
 	}
 	return NULL;
+}
+
+/* The longest extension that is known: "a.b.pb.gz" is tried as b.pb.gz, pb.gz and gz. */
+const char *sink__extension(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *dot = strchr(slash ? slash : path, '.');
+
+	while (dot && !find_extension(dot + 1))
+		dot = strchr(dot + 1, '.');
+	return dot;
+}
+
+const struct sink_type *sink__by_extension(const char *path)
+{
+	const char *dot = sink__extension(path);
+
+	return dot ? find_extension(dot + 1) : NULL;
 }

@@ -46,7 +46,7 @@ struct sink;
 
 struct sink_type {
 	const char *name, *summary;
-	const char *extensions; /* "svg", "html,htm": space for none */
+	const char *extensions; /* "svg", "html,htm", "pb.gz"; "" for none */
 	bool needs_file_per_interval;
 	struct sink *(*open)(const struct sink_options *); /* NULL and errno; the file is opened here */
 	int (*begin)(struct sink *, const struct interval *);
@@ -63,7 +63,8 @@ struct sink {
 extern const struct sink_type *const sink__types[]; /* NULL-terminated; index = choice of -f */
 const struct sink_type *sink__find(const char *name);
 const struct sink_type *sink__by_extension(const char *path); /* NULL: unknown */
-void sink__cost(struct buf *out, double share);		      /* interval.own_cost in words */
+const char *sink__extension(const char *path);	/* ".svg", ".pb.gz" at the end of `path`; NULL: unknown */
+void sink__cost(struct buf *out, double share); /* interval.own_cost in words */
 
 /* The top lines of a table, for stderr beside a file. */
 #endif
