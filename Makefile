@@ -73,7 +73,7 @@ PROTOC_C ?= protoc-c
 $(B)/sink/%.pb-c.c $(B)/sink/%.pb-c.h: user/sink/%.proto
 	@mkdir -p $(@D)
 	$(PROTOC_C) --proto_path=user/sink --c_out=$(B)/sink $<
-$(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/pprof.o $(d)/user/sink/pprof_read.o $(d)/tests/unit/test_pprof.o): $(B)/sink/pprof.pb-c.h
+$(foreach d,$(B) $(B)/san $(B)/fuzz,$(d)/user/sink/pprof.o $(d)/user/sink/pprof_read.o $(d)/tests/unit/test_profile.o): $(B)/sink/pprof.pb-c.h
 $(B)/user/%.pb-c.o: $(B)/%.pb-c.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@

@@ -39,8 +39,8 @@ bool pprof__is(const char *data, size_t len)
 {
 	const unsigned char *d = (const unsigned char *)data;
 
-	/* gzip; or a profile's first field: a short message that begins with its own first field */
-	return (len > 2 && d[0] == 0x1f && d[1] == 0x8b) ||
+	/* gzip; or a profile's first field: the empty string, or a short message that begins with its own */
+	return (len > 2 && d[0] == 0x1f && d[1] == 0x8b) || (len > 4 && d[0] == 0x32 && !d[1]) ||
 	       (len > 4 && d[0] == 0x0a && d[1] <= 0x16 && d[2] == 0x08);
 }
 
