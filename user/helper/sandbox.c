@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <malloc.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,6 +30,7 @@
 #define SOCKET_FD   3
 #define FDS_MAX	    256
 #define SHARED_MAX  4096 /* mappings */
+#define LARGE_BYTES (128 << 10)
 #define SORTED_MANY 4096 /* bytes: more than qsort() takes from the stack */
 
 /* --- descriptors and memory */
@@ -235,6 +237,10 @@ static void warm_up(void)
 	if (bytes)
 		qsort(bytes, SORTED_MANY, 1, compare);
 	free(bytes);
+#ifdef __GLIBC__
+	/* Set, it does not grow with what was freed: large pieces go back at once. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+#endif
 }
 
 /* A terminal's signals mean sonde, at whose end the socket closes. */
