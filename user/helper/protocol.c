@@ -95,6 +95,7 @@ static void put_symbol(struct writer *w, struct buf *b, const struct symbol *s)
 		.address = s->address,
 		.name = number_of(w, s->name),
 		.module = number_of(w, s->module),
+		.build_id = number_of(w, s->build_id),
 		.file = number_of(w, s->file),
 		.line = s->line,
 		.inlined = w->inlined_count,
@@ -201,8 +202,9 @@ static int read_inlined(struct reader *r)
 static bool is_sound_name(const struct reader *r, const struct named *n)
 {
 	return n->name <= r->string_count && n->module <= r->string_count && n->file <= r->string_count &&
-	       n->inlined <= r->inlined_count && n->inlined_count <= r->inlined_count - n->inlined &&
-	       n->inlined_count <= INLINED_MAX && n->start <= SYMBOL_START;
+	       n->build_id <= r->string_count && n->inlined <= r->inlined_count &&
+	       n->inlined_count <= r->inlined_count - n->inlined && n->inlined_count <= INLINED_MAX &&
+	       n->start <= SYMBOL_START;
 }
 
 static int read_names(struct reader *r, bool failed, struct symbol *symbols, size_t count)
@@ -216,6 +218,7 @@ static int read_names(struct reader *r, bool failed, struct symbol *symbols, siz
 		symbols[i] = (struct symbol){
 			.name = r->strings[n->name],
 			.module = r->strings[n->module],
+			.build_id = r->strings[n->build_id],
 			.offset = n->offset,
 			.address = n->address,
 			.start = (enum symbol_start)n->start,

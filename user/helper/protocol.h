@@ -62,7 +62,8 @@ struct named {
 	uint32_t name, module, file, line;
 	uint32_t inlined, inlined_count; /* the first one */
 	uint8_t start, scheduler;
-	uint8_t reserved[6];
+	uint8_t reserved[2];
+	uint32_t build_id;
 };
 struct named_inlined {
 	uint32_t name, call_file, call_line, reserved;

@@ -27,7 +27,7 @@ struct frame {
 	enum frame_kind kind;
 	uint32_t line;		   /* with --lines; 0: not known */
 	const char *file;	   /* source file, with --lines; NULL: not known */
-	const struct image *image; /* the mapped file; NULL: none (kernel, JIT, marks) */
+	const struct image *image; /* the mapped file; NULL: none, or not known (kernel, JIT, marks) */
 };
 
 /* What a mapping of a frame's file looked like. Owned by who made the frame. */

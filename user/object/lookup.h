@@ -22,7 +22,7 @@ struct lookup {
 	bool scheduler;	      /* kernel: see struct symbol */
 	uint64_t value, size; /* of the candidate, or of the symbol that has been found */
 	const char *text;     /* found: interned, demangled */
-	const char *module;
+	const char *module, *build_id;
 	/* Source lines: as in struct symbol. */
 	const char *file;
 	uint32_t line, inlined_count;

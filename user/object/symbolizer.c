@@ -180,14 +180,20 @@ static void look_in_minidebug(struct symbolizer *s, const struct elf_file *f, st
 
 static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, struct lookup *l)
 {
+	char hex[2 * BUILD_ID_MAX + 1];
+	const char *build_id;
 	struct elf_file f, debug;
 	bool has_debug;
 	int err = elf__open(&f, r->fd);
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < r->count; i++)
+	elf__build_id_hex(&f, hex);
+	build_id = *hex ? strings__add(&s->names, hex, strlen(hex)) : NULL;
+	for (size_t i = 0; i < r->count; i++) {
 		l[i].nowhere = !elf__address(&f, r->addresses[i], &l[i].address);
+		l[i].build_id = build_id;
+	}
 	lookup__sort(l, r->count);
 	look_in(s, &f, SHT_SYMTAB, l, r->count);
 	has_debug = open_debug_file(&f, r, l, &debug);
@@ -234,6 +240,7 @@ static void fill(const struct symbol_request *r, const struct lookup *l, bool na
 		symbols[l[i].index] = (struct symbol){
 			.name = named ? l[i].text : NULL,
 			.module = named ? l[i].module : NULL,
+			.build_id = named ? l[i].build_id : NULL,
 			.offset = named && l[i].text ? l[i].address - l[i].value : 0,
 			.address = l[i].address,
 			.start = named ? (enum symbol_start)l[i].start : SYMBOL_NO_START,

@@ -45,10 +45,11 @@ enum symbol_start {
 struct inlined;
 
 struct symbol {
-	const char *name;   /* demangled; NULL: no name is right. Owned by the symbolizer until its end */
-	const char *module; /* kernel modules: "nf_tables"; NULL otherwise */
-	uint64_t offset;    /* of the address in the symbol */
-	uint64_t address;   /* the file's virtual address (ELF): for `object+0xoffset` */
+	const char *name;     /* demangled; NULL: no name is right. Owned by the symbolizer until its end */
+	const char *module;   /* kernel modules: "nf_tables"; NULL otherwise */
+	const char *build_id; /* of the file, hex; NULL: none. Owned likewise */
+	uint64_t offset;      /* of the address in the symbol */
+	uint64_t address;     /* the file's virtual address (ELF): for `object+0xoffset` */
 	enum symbol_start start;
 	bool scheduler;	  /* kernel: in the text of the scheduler and of what waits by it (__sched) */
 	const char *file; /* with `lines`: the source of this address, in `name` itself or in the innermost

@@ -194,6 +194,8 @@ static int answer(struct stacks *s, struct questions *q, const struct name_key *
 		source->failed = true;
 		s->counts.files_failed++;
 	}
+	if (!err && count && q->symbols[0].build_id)
+		source->build_id = q->symbols[0].build_id;
 	if (keep_answers(s, source, keys, count, q->symbols,
 			 err == -ESRCH || source->kind == SYMBOLS_PERF_MAP))
 		return -ENOMEM;
@@ -510,6 +512,7 @@ int resolve__names(struct stacks *s)
 
 	if (!err)
 		err = answer_all(s, &q);
+	source__name_images(s);
 	/* Also after an error: a stack without names is better than none. */
 	for (size_t i = 0; i < s->pending_count; i++)
 		finish(s, s->pending[i]);

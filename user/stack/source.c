@@ -48,6 +48,7 @@ int source__init(struct stacks *s)
 	int err = 0;
 
 	s->vdso_size = vdso__size();
+	table__init(&s->images, sizeof(struct image_key), sizeof(struct image *));
 	for (size_t i = 0; i < SOURCE_FIRST_FREE && !err; i++)
 		err = add_source(s, &first[i], &index);
 	return err;
@@ -70,6 +71,12 @@ void source__close_files(struct stacks *s)
 
 void source__free(struct stacks *s)
 {
+	size_t i = 0;
+	void *value;
+
+	while (table__next(&s->images, &i, NULL, &value))
+		free(*(struct image **)value);
+	table__free(&s->images);
 	source__close_files(s);
 	free(s->sources);
 }
@@ -219,6 +226,42 @@ static int name_unopened(struct stacks *s, const struct mapping *m, struct frame
 	return object ? name_frame(s, frame, l, object, "%.400s+0x%" PRIx64, object, l->address) : -ENOMEM;
 }
 
+void source__name_images(struct stacks *s)
+{
+	const void *key;
+	void *value;
+	size_t i = 0;
+
+	while (table__next(&s->images, &i, &key, &value)) {
+		const struct source *source = &s->sources[((const struct image_key *)key)->source];
+
+		if (source->build_id)
+			(*(struct image **)value)->build_id = source->build_id;
+	}
+}
+
+static int set_image(struct stacks *s, const struct mapping *m, struct frame *frame)
+{
+	const struct image_key key = {m->start, m->end, m->offset, m->path, m->source};
+	struct image **slot, *image;
+	bool is_new;
+
+	slot = table__add(&s->images, &key, &is_new);
+	if (!slot)
+		return -ENOMEM;
+	if (is_new) {
+		image = malloc(sizeof(*image));
+		if (!image) {
+			table__remove(&s->images, &key);
+			return -ENOMEM;
+		}
+		*image = (struct image){m->start, m->end, m->offset, m->path, ""};
+		*slot = image;
+	}
+	frame->image = *slot;
+	return 0;
+}
+
 static int bind_file(struct stacks *s, struct process *p, struct mapping *m, struct frame *frame,
 		     struct location *l)
 {
@@ -239,6 +282,8 @@ static int bind_file(struct stacks *s, struct process *p, struct mapping *m, str
 		return bind_jit(s, p, frame, l);
 	l->source = m->source;
 	set_file_kind(s, p, l);
+	if (set_image(s, m, frame))
+		return -ENOMEM;
 	/* Closed since: named from what is known, or opened again while the process lives. */
 	if (s->sources[l->source].fd < 0 && !is_named(s, l))
 		err = file_source(s, p, m, true);

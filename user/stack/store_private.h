@@ -25,6 +25,7 @@ struct source {
 	struct perf_map_owner owner;
 	bool failed;
 	bool is_elf;
+	const char *build_id; /* hex; NULL: none, or not known yet */
 };
 
 /* Where a frame's name will come from. source SOURCE_NONE: the frame has its name already. */
@@ -34,6 +35,13 @@ struct location {
 	uint16_t kind; /* enum frame_kind */
 	uint8_t exact; /* 1: the instruction itself; 0: a return address, the call stands before it */
 	bool unmapped; /* no code can be there */
+};
+
+/* A mapping of a file, for whoever writes addresses. No padding. */
+struct image_key {
+	uint64_t start, end, offset;
+	const char *path; /* interned */
+	uint64_t source;
 };
 
 /* Key and value of the names that are known. No padding in the key. */
@@ -71,6 +79,7 @@ struct stacks {
 	struct table processes; /* struct process_key -> struct process * */
 	struct table files;	/* struct file_key -> uint32_t: index in sources */
 	struct table names;	/* struct name_key -> struct name */
+	struct table images;	/* struct image_key -> struct image *, of frames */
 	struct stack **pending; /* stacks not resolved yet */
 	size_t pending_count, pending_capacity;
 	struct source *sources;
@@ -94,6 +103,8 @@ void source__free(struct stacks *s);
 int source__bind(struct stacks *s, struct process *p, struct frame *frame, struct location *l);
 /* The process's mappings as they are now; not more often than a program can make it. */
 void source__reread(struct stacks *s, struct process *p);
+/* Tells the frames' images the build ids that answers brought. */
+void source__name_images(struct stacks *s);
 /* Closes the files that were held for the resolve that is done. */
 void source__close_files(struct stacks *s);
 
