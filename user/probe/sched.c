@@ -154,6 +154,7 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		.long_wait_ns = o->long_wait_ns,
 	};
 	uint64_t irq_text[2];
+	bool sums = o->wall || o->offcpu;
 	int err;
 
 	if (u->image->raw && !attempt_fits(with))
@@ -162,6 +163,8 @@ static int sched__prepare(void *context, struct unit *u, int attempt)
 		unit__set(u, "stack_irq_text", irq_text, sizeof(irq_text));
 	waits__fill(config.wait_class);
 	err = unit__set(u, "config", &config, sizeof(config));
+	if (!err)
+		err = unit__set(u, "thread_sums", &sums, sizeof(sums));
 	if (!with->user_reads)
 		unit__without_tables(u);
 	if (!err && !u->image->raw)
