@@ -193,3 +193,15 @@ main;f 500"
 	head -n 1 cpu.json > start.json
 	fails 1 "sonde: start.json: no stacks inside" convert start.json out.svg
 }
+
+# A mapping as the kernel has it, with the build id as readelf says it.
+@test "profiles of a run have mappings with build ids" {
+	need_go
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	timeout 30 "$SONDE" profile -F 997 -q -o run.pb.gz -- perl -e '$n{$_ % 99}++ for 1 .. 2000000'
+	go tool pprof -raw run.pb.gz > raw
+	id=$(readelf -n "$(realpath "$(command -v perl)")" | sed -n 's/.*Build ID: //p')
+	[ -n "$id" ]
+	grep -q "^[0-9]*: 0x[0-9a-f]*/0x[0-9a-f]*/0x[0-9a-f]* /.*perl.* $id" raw
+	go tool pprof -top -lines run.pb.gz 2> /dev/null | grep -qx 'File: perl.*'
+}
