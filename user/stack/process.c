@@ -18,8 +18,9 @@
 #include "object/lines.h"
 #include "object/safefile.h"
 
-#define MAPPINGS_MAX 65536 /* the kernel's default limit for all mappings of a process is 65530 */
-#define TASKS_MAX    1024  /* looked at to find one that still has its memory */
+#define MAPPINGS_MAX	 65536	     /* the kernel's default limit for all mappings of a process is 65530 */
+#define COMMAND_LINE_MAX (64u << 10) /* class paths are long */
+#define TASKS_MAX	 1024	     /* looked at to find one that still has its memory */
 
 /* Reads a small file of /proc whole; NUL-terminated. */
 static int read_small(int dir, const char *name, char *text, size_t size)
@@ -208,6 +209,21 @@ static void shrink(struct mapping_list *list)
 		list->at = m;
 }
 
+/* Said on its command line: what is truncated all the same is no matter of an option. */
+static bool keeps_frame_pointers(int dir)
+{
+	static const char option[] = "+PreserveFramePointer";
+	int fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC);
+	char *line = fd < 0 ? NULL : malloc(COMMAND_LINE_MAX);
+	ssize_t n = line ? safefile__read_at(fd, line, COMMAND_LINE_MAX, 0) : 0;
+	bool found = n > 0 && memmem(line, (size_t)n, option, sizeof(option) - 1);
+
+	free(line);
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
 static bool maps_jvm(const struct process *p)
 {
 	const char *base;
@@ -246,7 +262,7 @@ int process__read(struct process *p, int dir, struct strings *strings)
 	p->exec_pages = list.counted_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
 	p->read_at_ns = units__now_ns();
 	p->stale = false;
-	p->is_jvm = maps_jvm(p);
+	p->is_jvm = maps_jvm(p) && !keeps_frame_pointers(dir);
 	if (!fstatat(dir, "exe", &exe, 0)) {
 		p->exe_device = exe.st_dev;
 		p->exe_inode = exe.st_ino;

@@ -39,7 +39,8 @@ struct process {
 	uint64_t exe_device, exe_inode;
 	uint32_t jit_source; /* of the store; 0: none */
 	bool gone;	     /* it could not be read when it was first seen */
-	bool is_jvm, advised;
+	bool is_jvm;	     /* and was not told to keep frame pointers */
+	bool advised;
 	uint32_t stacks,
 		jit_truncated; /* of a JVM: how many were resolved, and ended in or behind its code */
 	const char *comm;      /* of a JVM whose stack was truncated */
