@@ -74,7 +74,7 @@ lines_of() {
 	command -v node >/dev/null || skip "no node"
 	echo 'function hotJavascript(n) { let s = 0; for (let i = 0; i < n; i++) s = (s * 31 + i) % 1000003; return s; }
 		for (;;) hotJavascript(1e6);' >"$tmp/spin.js"
-	start node --perf-basic-prof "$tmp/spin.js"
+	start node --perf-basic-prof --no-logfile-per-isolate --logfile="$tmp/v8.log" "$tmp/spin.js"
 	wait_until 20 grep -qs 'hotJavascript' "/tmp/perf-$pid.map"
 	look
 	rm -f "/tmp/perf-$pid.map"
