@@ -57,6 +57,9 @@ static int start_worker(struct helper *h)
 	if (err)
 		return err;
 	channel__init(&h->channel, fd, false);
+	if (h->options.started)
+		h->options.started(h->options.context, h->worker.pid);
+	worker__release(fd);
 	err = wait_until_ready(h);
 	if (!err)
 		err = watch(h, fd);

@@ -25,6 +25,9 @@ struct helper_options {
 	uint64_t file_ns;    /* wall time that one file may take; 0: the default */
 	size_t memory_bytes; /* address space of the process; 0: the default */
 	const char *debuginfod_urls; /* NULL or "": never ask the network */
+	/* Called for each process that is started, before it does anything; NULL: nobody wants to know. */
+	void (*started)(void *context, int pid);
+	void *context;
 };
 
 /* NULL and errno. Where no such process can be had, the work is done in this one (helper__status). Start it

@@ -81,8 +81,12 @@ static void run(int socket_fd, size_t memory_bytes)
 	struct loop l;
 	const struct peer peer = {.send = say, .debug_file = want, .context = &l};
 	struct message m;
-	int err = sandbox__enter(&socket_fd, memory_bytes);
+	char released;
+	int err;
 
+	if (recv(socket_fd, &released, 1, 0) != 1)
+		_exit(1);
+	err = sandbox__enter(&socket_fd, memory_bytes);
 	channel__init(&l.channel, socket_fd, true);
 	l.server = err ? NULL : server__new(&peer);
 	if (!err && !l.server)
@@ -104,8 +108,10 @@ int worker__start(struct worker *w, int *socket_fd, size_t memory_bytes)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
 		return -errno;
 	w->pid = fork();
-	if (!w->pid)
+	if (!w->pid) {
+		close(ends[0]);
 		run(ends[1], memory_bytes);
+	}
 	err = w->pid < 0 ? -errno : 0;
 	close(ends[1]);
 	if (err) {
@@ -116,6 +122,11 @@ int worker__start(struct worker *w, int *socket_fd, size_t memory_bytes)
 	w->pidfd = (int)syscall(SYS_pidfd_open, w->pid, 0);
 	*socket_fd = ends[0];
 	return 0;
+}
+
+void worker__release(int socket_fd)
+{
+	send(socket_fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static uint64_t ns_of(const struct timeval *t)

@@ -12,9 +12,10 @@ struct worker {
 	int pidfd; /* -1: none */
 };
 
-/* Starts it; *socket is this side's end, the caller's. 0 or -errno. It says MESSAGE_READY when its walls
- * stand. */
+/* Starts it; *socket is this side's end, the caller's. 0 or -errno. It does nothing before
+ * worker__release(), and says MESSAGE_READY when its walls stand. */
 int worker__start(struct worker *w, int *socket, size_t memory_bytes);
+void worker__release(int socket);
 /* Ends it at once, whatever it does. The CPU time that it took. */
 uint64_t worker__kill(struct worker *w);
 uint64_t worker__cpu_ns(const struct worker *w);

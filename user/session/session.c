@@ -66,6 +66,15 @@ static int from_probe(struct point_stream *stream, const struct point *point)
 
 /* --- opening and attaching */
 
+/* It is sonde, too: not measured, whenever it was started. The first one is before there are marks. */
+static void exclude_helper(void *context, int pid)
+{
+	struct session *s = context;
+
+	if (pid && s->target.never && s->loader.marks_fd >= 0 && loader__mark(&s->loader, pid, MARK_NEVER))
+		msg__note("cannot exclude sonde's helper from what it measures");
+}
+
 static int session__open_probes(struct session *s)
 {
 	const struct options *o = s->plan->options;
@@ -73,7 +82,7 @@ static int session__open_probes(struct session *s)
 		.kernel_only = o->kernel_only,
 		.user_only = o->user_only,
 		.lines = o->lines,
-		.helper = {.debuginfod_urls = o->debuginfod},
+		.helper = {.debuginfod_urls = o->debuginfod, .started = exclude_helper, .context = s},
 		.memory_limit_bytes = STACK_MEMORY_BYTES,
 		.debug_directory = "/usr/lib/debug",
 		.compare_directory = o->compare_walks,
@@ -142,17 +151,11 @@ static int session__mark(struct session *s, size_t from)
 	return 0;
 }
 
-/* It is sonde, too: not measured, whenever it was started. Once it has given up, names are missing. */
 void session__look_at_helper(struct session *s)
 {
-	const struct helper *helper = stacks__helper(s->stacks);
 	struct helper_status status;
-	pid_t pid = helper__pid(helper);
 
-	if (pid && pid != s->helper_pid && s->target.never && loader__mark(&s->loader, pid, MARK_NEVER))
-		msg__note("cannot exclude sonde's helper from what it measures");
-	s->helper_pid = pid;
-	helper__status(helper, &status);
+	helper__status(stacks__helper(s->stacks), &status);
 	if (status.gave_up && !s->helper_gave_up)
 		msg__note("the process that reads files has died %u times and is not started again: names "
 			  "will be missing",
@@ -169,7 +172,7 @@ static int session__attach(struct session *s)
 
 	if (s->target.never && loader__mark(&s->loader, s->target.never, MARK_NEVER))
 		msg__note("cannot exclude sonde itself from what it measures");
-	session__look_at_helper(s);
+	exclude_helper(s, helper__pid(stacks__helper(s->stacks)));
 	code = session__mark(s, 0);
 	for (int i = 0; !code && s->probes[i]; i++)
 		if (s->probes[i]->type->attach(s->probes[i]))

@@ -49,7 +49,6 @@ struct session {
 	unsigned number;
 	uint64_t drained_bytes, refused, stacks_refused, files_failed;
 	bool sweep_wanted, progress_shown, helper_gave_up;
-	pid_t helper_pid; /* the one that is marked */
 	enum stop_reason stop;
 };
 
@@ -60,7 +59,7 @@ void loop__close(struct session *s);
 int session__end_interval(struct session *s, bool last);
 void session__sweep(struct session *s, uint64_t now_ns);
 uint64_t session__visit(struct session *s);	 /* in how many ns again; 0: never */
-void session__look_at_helper(struct session *s); /* whether it was started anew */
+void session__look_at_helper(struct session *s); /* whether there is one still */
 void session__show_progress(struct session *s);
 void session__clear_progress(struct session *s);
 int session__describe(struct session *s); /* --dry-run: exit code */
