@@ -46,7 +46,7 @@ inline_always long unwind__frame(UNWIND_READER r, u32 index, struct unwind_loop 
 	u32 slot = loop->at + index;
 
 	opaque(slot);
-	p->scratch.record.frames[slot & FRAMES_MASK] = p->walk.ip;
+	p->scratch.record.frames[slot & FRAMES_MASK] = unwind__frame_address(&p->walk);
 	p->scratch.record.user_frames = index + 1;
 	return unwind__step(r, &p->walk);
 }
@@ -200,47 +200,112 @@ inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
 	return true;
 }
 
-#define SNAPSHOT_PAGE	4096
-#define SNAPSHOT_PIECES 4
+#define SNAPSHOT_PAGE  4096
+#define SNAPSHOT_PAGES (SNAPSHOT_BYTES / SNAPSHOT_PAGE)
+#define SNAPSHOT_SLOTS 4
+
+/* Where snapshots are put together: too large for one per CPU, so they are claimed. */
+struct snapshot_slot {
+	u64 busy;
+	/* struct snapshot_record, frames, memory */
+	u8 bytes[sizeof(struct snapshot_record) + (FRAMES_MASK + 1) * sizeof(u64) + SNAPSHOT_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SNAPSHOT_SLOTS);
+	__type(key, u32);
+	__type(value, struct snapshot_slot);
+} snapshot_slots SEC(".maps");
+
+inline_always struct snapshot_slot *snapshot__claim(void)
+{
+	u32 first = bpf_get_smp_processor_id();
+
+	for (u32 i = 0; i < SNAPSHOT_SLOTS; i++) {
+		u32 key = (first + i) & (SNAPSHOT_SLOTS - 1);
+		struct snapshot_slot *slot = bpf_map_lookup_elem(&snapshot_slots, &key);
+
+		if (slot && !__sync_val_compare_and_swap(&slot->busy, 0, 1))
+			return slot;
+	}
+	return NULL;
+}
 
 /* The stack's memory from the stack pointer on: by pages, because what lies behind its end cannot be read. */
 inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp)
 {
-	u32 done = SNAPSHOT_PAGE - (sp & (SNAPSHOT_PAGE - 1));
+	u32 first = SNAPSHOT_PAGE - (sp & (SNAPSHOT_PAGE - 1)), at = 0;
 
-	if (unwind__read(r, to, done, sp))
+	if (unwind__read(r, to, first, sp))
 		return 0;
-	for (u32 i = 0; i < SNAPSHOT_PIECES - 1; i++) {
-		if (unwind__read(r, to + done, SNAPSHOT_PAGE, sp + done))
-			break;
-		done += SNAPSHOT_PAGE;
+	for (u32 i = 0; i < SNAPSHOT_PAGES - 1; i++) {
+		at = i * SNAPSHOT_PAGE;
+		opaque(at); /* or it is merged with `first` into what the verifier cannot bound */
+		if (unwind__read(r, to + first + at, SNAPSHOT_PAGE, sp + first + at))
+			return first + at;
 	}
-	return done;
+	return first + at + SNAPSHOT_PAGE;
 }
 
-/* Fills and sends a snapshot for the record in the scratch. */
-inline_always bool snapshot__emit(UNWIND_READER reader, struct stack_place *p, struct task_struct *task,
-				  u32 flags)
+/* Where the walk stands: the frame for which there was no table was put down already. */
+inline_always void snapshot__from_walk(struct unwind_registers *to, const struct unwind_walk *w)
 {
-	struct stack_record *r = &p->scratch.record;
-	struct snapshot_record *s = bpf_ringbuf_reserve(&ring, sizeof(*s) + FRAMES_BYTES, 0);
+	to->ip = w->ip;
+	to->sp = w->sp;
+	to->fp = w->fp;
+	to->link = w->link;
+	to->flags = w->flags;
+}
 
-	if (!s)
+/* Puts frames and memory behind the record. Its size. */
+inline_always u64 snapshot__fill(UNWIND_READER reader, struct snapshot_slot *slot, struct stack_place *p,
+				 bool walked)
+{
+	struct snapshot_record *s = (struct snapshot_record *)slot->bytes;
+	struct stack_record *r = &p->scratch.record;
+	u64 frames;
+
+	copy(&s->registers, &p->walk.start, sizeof(s->registers));
+	copy(&s->stack, r, sizeof(s->stack));
+	s->stack.user_frames = 0;
+	if (walked && r->user_frames) {
+		snapshot__from_walk(&s->registers, &p->walk);
+		s->stack.user_frames = r->user_frames - 1;
+	}
+	frames = (s->stack.kernel_frames + s->stack.user_frames) * sizeof(u64);
+	opaque(frames);
+	frames &= FRAMES_MASK * sizeof(u64);
+	bpf_probe_read_kernel(slot->bytes + sizeof(*s), frames, r->frames);
+	s->bytes = snapshot__memory(reader, slot->bytes + sizeof(*s) + frames, s->registers.sp);
+	return sizeof(*s) + frames + s->bytes;
+}
+
+/* Sends a snapshot for the record in the scratch. `walked`: from where the walk stands on, else from its
+ * beginning. */
+inline_always bool snapshot__emit(UNWIND_READER reader, struct stack_place *p, struct task_struct *task,
+				  bool walked, u32 flags)
+{
+	struct snapshot_slot *slot = snapshot__claim();
+	struct snapshot_record *s;
+	bool sent;
+	u64 size;
+
+	if (!slot)
 		return false;
+	s = (struct snapshot_record *)slot->bytes;
 	s->type = RECORD_SNAPSHOT;
 	s->exec_pages = READ(task__cast(task), mm, exec_vm);
-	copy(&s->registers, &p->walk.start, sizeof(s->registers));
-	s->bytes = snapshot__memory(reader, s->memory, p->walk.start.sp);
-	bpf_probe_read_kernel(&s->stack, sizeof(s->stack) + FRAMES_BYTES, r);
+	size = snapshot__fill(reader, slot, p, walked);
 	s->stack.flags |= flags;
-	s->stack.user_frames = 0;
-	bpf_ringbuf_submit(s, BPF_RB_FORCE_WAKEUP);
-	return true;
+	sent = size <= sizeof(slot->bytes) && !bpf_ringbuf_output(&ring, s, size, BPF_RB_FORCE_WAKEUP);
+	*(volatile u64 *)&slot->busy = 0;
+	return sent;
 }
 
 /* Sends what user space needs to unwind it, under a hash of its own. */
 inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, struct task_struct *task,
-				  struct loss *l)
+				  bool walked, struct loss *l)
 {
 	struct stack_record *r = &p->scratch.record;
 
@@ -251,7 +316,7 @@ inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, s
 	}
 	stack__details(r, task);
 	r->hash = ((u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32()) ^ bpf_ktime_get_ns();
-	if (!snapshot__emit(reader, p, task, 0)) {
+	if (!snapshot__emit(reader, p, task, walked, 0)) {
 		loss__count(l, SNAPSHOT, POSTPONED);
 		return false;
 	}
@@ -298,12 +363,12 @@ inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_
 		return STACK_BY_KERNEL;
 	registers__returns(&p->walk.start, task, !sampled);
 	known = unwind__begin_for(p, task, &stale);
-	if (stale && snapshot__send(NULL, p, task, l))
+	if (stale && snapshot__send(NULL, p, task, false, l))
 		return STACK_BY_SNAPSHOT;
 	if (!known)
 		return STACK_BY_KERNEL;
 	unwind__walk(PLACE_HERE, count);
-	if (!stale && unwind__wants_snapshot(p) && snapshot__send(NULL, p, task, l))
+	if (!stale && unwind__wants_snapshot(p) && snapshot__send(NULL, p, task, true, l))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }
@@ -311,7 +376,7 @@ inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_
 inline_always void stack__compare(struct stack_place *p, struct task_struct *task, enum stack_how how)
 {
 	if (unwind_compare && how == STACK_BY_TABLE)
-		snapshot__emit(NULL, p, task, STACK_FLAG_COMPARE);
+		snapshot__emit(NULL, p, task, false, STACK_FLAG_COMPARE);
 }
 
 #endif

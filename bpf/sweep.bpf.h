@@ -78,13 +78,13 @@ inline_always enum stack_how stack__remote_by_table(struct stack_place *p, struc
 		return STACK_BY_KERNEL;
 	registers__returns(&p->walk.start, task, false);
 	known = unwind__begin_for(p, task, &stale);
-	if (stale && snapshot__send(task, p, task, l))
+	if (stale && snapshot__send(task, p, task, false, l))
 		return STACK_BY_SNAPSHOT;
 	if (!known)
 		return STACK_BY_KERNEL;
 	bpf_loop(STACK_DEPTH_MAX, unwind__frame_remote, &loop, 0);
 	r->end = p->walk.end;
-	if (!stale && unwind__wants_snapshot(p) && snapshot__send(task, p, task, l))
+	if (!stale && unwind__wants_snapshot(p) && snapshot__send(task, p, task, true, l))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }

@@ -71,6 +71,10 @@ struct plain_record {
 	__u32 tgid;
 };
 
+/* In a user frame of a record: the address is that of the next instruction, not of a return: a signal came there.
+ */
+#define STACK_FRAME_EXACT (1ULL << 63)
+
 /* A stack and whose it is; crosses once per session. frames: kernel leaf first, then user leaf first. */
 struct stack_record {
 	__u32 type;
@@ -91,15 +95,15 @@ struct stack_record {
 	__u64 frames[];
 };
 
-#define SNAPSHOT_BYTES 20480 /* four pages that are read, and room for what the verifier cannot see */
+#define SNAPSHOT_BYTES 65536 /* of memory, at most */
 
-/* A stack that the kernel's side could not unwind for want of a table: its innermost part, as it stood.
- * `stack` has the kernel frames; its hash is its own. */
+/* A stack that the kernel's side could not unwind for want of a table. `stack` has the kernel frames and
+ * those user frames that it found; from `registers` on it goes on. Its hash is its own. Behind its frames:
+ * `bytes` of memory, from registers.sp on. */
 struct snapshot_record {
-	__u32 type, bytes; /* bytes: of memory, from registers.sp on */
-	__u64 exec_pages;  /* mm->exec_vm */
+	__u32 type, bytes;
+	__u64 exec_pages; /* mm->exec_vm */
 	struct unwind_registers registers;
-	__u8 memory[SNAPSHOT_BYTES];
 	struct stack_record stack;
 };
 

@@ -79,6 +79,12 @@ unwind_inline int unwind__stop(struct unwind_walk *w, __u32 end)
 	return 1;
 }
 
+/* This frame, as records have it. */
+unwind_inline __u64 unwind__frame_address(const struct unwind_walk *w)
+{
+	return w->ip | (w->flags & UNWIND_EXACT ? STACK_FRAME_EXACT : 0);
+}
+
 /* --- memory */
 
 unwind_inline int unwind__word(UNWIND_READER r, struct unwind_walk *w, __u64 address, __u64 *value)

@@ -6,6 +6,11 @@
 
 #include "stack/tables.h"
 
+static const void *memory_of(const struct snapshot_record *r)
+{
+	return r->stack.frames + r->stack.kernel_frames + r->stack.user_frames;
+}
+
 static bool is_same(const struct stack *stack, const uint64_t *frames, size_t count)
 {
 	const struct frame *theirs = stack->frames + stack->kernel_count;
@@ -13,7 +18,7 @@ static bool is_same(const struct stack *stack, const uint64_t *frames, size_t co
 	if (count != stack->user_count)
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (theirs[i].address != frames[i])
+		if (theirs[i].address != (frames[i] & ~STACK_FRAME_EXACT))
 			return false;
 	return true;
 }
@@ -36,7 +41,7 @@ static void keep(const char *directory, uint64_t number, const struct snapshot_r
 	if (!f)
 		return;
 	fwrite(&header, sizeof(header), 1, f);
-	fwrite(r->memory, 1, r->bytes, f);
+	fwrite(memory_of(r), 1, r->bytes, f);
 	for (size_t i = 0; i < stack->user_count; i++)
 		fwrite(&stack->frames[stack->kernel_count + i].address, sizeof(uint64_t), 1, f);
 	fclose(f);
@@ -52,7 +57,7 @@ void compare__snapshot(struct stacks *s, const struct snapshot_record *r)
 
 	if (!slot || !process)
 		return;
-	tables__walk(s->tables, process, &r->registers, r->memory, r->bytes, -1, frames, &count, &end,
+	tables__walk(s->tables, process, &r->registers, memory_of(r), r->bytes, -1, frames, &count, &end,
 		     &missing);
 	s->counts.walks_compared++;
 	/* What lies beyond the snapshot, and code, is out of sight here. */

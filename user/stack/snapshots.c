@@ -14,7 +14,7 @@
 #define PARKED_MAX 128
 #define TRIES_MAX  64 /* each brings the walk past one place that had no table */
 
-/* One that waits. `bytes` of memory stand behind the kernel frames of its record. */
+/* One that waits. */
 struct parked {
 	struct process *process;
 	struct unwind_registers registers;
@@ -85,17 +85,19 @@ static void walk(struct snapshots *s, const struct parked *p, struct walked *w)
 
 static int store(struct snapshots *s, const struct parked *p, const struct walked *w)
 {
-	size_t kernel = p->record->kernel_frames;
-	size_t size = sizeof(*p->record) + (kernel + w->count) * sizeof(uint64_t);
+	size_t before = (size_t)p->record->kernel_frames + p->record->user_frames;
+	size_t limit = STACK_DEPTH_MAX - p->record->user_frames;
+	size_t count = w->count < limit ? w->count : limit;
+	size_t size = sizeof(*p->record) + (before + count) * sizeof(uint64_t);
 	struct stack_record *r = malloc(size);
 	int err;
 
 	if (!r)
 		return -ENOMEM;
-	memcpy(r, p->record, sizeof(*r) + kernel * sizeof(uint64_t));
-	memcpy(r->frames + kernel, w->frames, w->count * sizeof(uint64_t));
-	r->user_frames = (uint16_t)w->count;
-	r->end = (uint16_t)w->end;
+	memcpy(r, p->record, sizeof(*r) + before * sizeof(uint64_t));
+	memcpy(r->frames + before, w->frames, count * sizeof(uint64_t));
+	r->user_frames = (uint16_t)(r->user_frames + count);
+	r->end = (uint16_t)(w->count > count ? STACK_DEPTH_LIMIT : w->end);
 	err = stacks__add(s->stacks, r, size);
 	free(r);
 	return err;
@@ -168,7 +170,8 @@ void snapshots__finish(struct snapshots *s, uint64_t until_ns)
 
 static int park(struct snapshots *s, struct process *process, const struct snapshot_record *r)
 {
-	size_t size = sizeof(r->stack) + r->stack.kernel_frames * sizeof(uint64_t);
+	size_t frames = (size_t)r->stack.kernel_frames + r->stack.user_frames;
+	size_t size = sizeof(r->stack) + frames * sizeof(uint64_t);
 	struct parked *p = &s->parked[s->count];
 
 	*p = (struct parked){.process = process, .registers = r->registers, .bytes = r->bytes};
@@ -178,7 +181,7 @@ static int park(struct snapshots *s, struct process *process, const struct snaps
 		parked__clear(p);
 		return -ENOMEM;
 	}
-	memcpy(p->memory, r->memory, r->bytes);
+	memcpy(p->memory, r->stack.frames + frames, r->bytes);
 	memcpy(p->record, &r->stack, size);
 	p->record->type = RECORD_STACK;
 	s->count++;

@@ -143,13 +143,15 @@ static int place_user(struct stacks *s, struct stack *stack, const struct stack_
 		p->used = true;
 	stack->process = p;
 	for (size_t i = 0; i < stack->user_count && !err; i++, frame++, l++) {
+		uint64_t address = r->frames[r->kernel_frames + i];
+
 		*frame = (struct frame){
 			.name = "[unknown]",
 			.object = "[unknown]",
-			.address = r->frames[r->kernel_frames + i],
+			.address = address & ~STACK_FRAME_EXACT,
 			.kind = FRAME_USER,
 		};
-		*l = (struct location){.exact = i == 0};
+		*l = (struct location){.exact = i == 0 || (address & STACK_FRAME_EXACT)};
 		err = source__bind(s, p, frame, l);
 	}
 	return err;
@@ -260,14 +262,15 @@ int stacks__use_tables(struct stacks *s, const struct table_memory *memory,
 
 static bool is_sound_snapshot(const struct snapshot_record *r, size_t size)
 {
-	struct stack_record header;
+	const struct stack_record *stack = &r->stack;
+	size_t frames;
 
 	if (size < sizeof(*r) || r->bytes > SNAPSHOT_BYTES)
 		return false;
-	header = r->stack;
-	header.type = RECORD_STACK;
-	return header.kernel_frames <= STACK_DEPTH && !header.user_frames && header.end < STACK_END_COUNT &&
-	       size - sizeof(*r) >= header.kernel_frames * sizeof(header.frames[0]);
+	frames = (size_t)stack->kernel_frames + stack->user_frames;
+	return stack->kernel_frames <= STACK_DEPTH && stack->user_frames < STACK_DEPTH_MAX &&
+	       stack->end < STACK_END_COUNT &&
+	       size - sizeof(*r) >= frames * sizeof(stack->frames[0]) + r->bytes;
 }
 
 int stacks__add_snapshot(struct stacks *s, const struct snapshot_record *r, size_t size)

@@ -74,7 +74,7 @@ void tables__walk(const struct tables *t, const struct process *p, const struct 
 	*count = 0;
 	unwind__begin(&w, &range);
 	while (*count < STACK_DEPTH_MAX) {
-		frames[(*count)++] = w.ip;
+		frames[(*count)++] = unwind__frame_address(&w);
 		if (unwind__step(&view, &w))
 			break;
 	}
