@@ -333,8 +333,8 @@ static void put_head(struct writer *w)
 {
 	const struct profile *p = w->profile;
 	Pprof__Profile part = PPROF__PROFILE__INIT;
-	Pprof__ValueType types[PROFILE_TYPES_MAX], *order[PROFILE_TYPES_MAX],
-		period = PPROF__VALUE_TYPE__INIT;
+	Pprof__ValueType types[PROFILE_TYPES_MAX] = {0}, *order[PROFILE_TYPES_MAX],
+			 period = PPROF__VALUE_TYPE__INIT;
 	char none[] = "", *empty = none;
 
 	part.n_string_table = 1;
