@@ -71,7 +71,8 @@ struct plain_record {
 	__u32 tgid;
 };
 
-/* In a user frame of a record: the address is that of the next instruction, not of a return: a signal came there.
+/* In a user frame of a record: the address is that of the next instruction, not of a return: a signal came
+ * there.
  */
 #define STACK_FRAME_EXACT (1ULL << 63)
 

@@ -13,7 +13,6 @@
 /* Calls leave the return address in x30, signed or not: the signature stands above the address bits. */
 #define UNWIND_HAS_LINK	       1
 #define UNWIND_RETURN_AT(cfa)  (cfa)
-#define UNWIND_ADDRESS(value)  ((value) & ((1ULL << UNWIND_ADDRESS_BITS) - 1))
 #define UNWIND_ADDRESS_BITS    48
 #define UNWIND_BREAKPOINT_SIZE 0 /* brk: the instruction pointer stays */
 
@@ -26,6 +25,12 @@
 #define UNWIND_SIGNAL_LINK   1
 #define UNWIND_SIGNAL_SP     2
 #define UNWIND_SIGNAL_IP     3
+
+/* A code address as it is read from the stack: without its signature. */
+static inline __attribute__((always_inline)) __u64 unwind__address(__u64 value)
+{
+	return value & ((1ULL << UNWIND_ADDRESS_BITS) - 1);
+}
 
 /* mov x8, #139; svc #0 */
 #define UNWIND_SIGRETURN 0xd4000001d2801168ULL

@@ -13,7 +13,6 @@
 /* Calls push the return address. */
 #define UNWIND_HAS_LINK	       0
 #define UNWIND_RETURN_AT(cfa)  ((cfa)-8) /* what the kernel calls the `stack` of a uretprobe */
-#define UNWIND_ADDRESS(value)  (value)	 /* a code address as it is read */
 #define UNWIND_ADDRESS_BITS    47
 #define UNWIND_BREAKPOINT_SIZE 1 /* int3: the instruction pointer is behind it */
 
@@ -24,6 +23,12 @@
 #define UNWIND_SIGNAL_FP     0
 #define UNWIND_SIGNAL_SP     5
 #define UNWIND_SIGNAL_IP     6
+
+/* A code address as it is read from the stack. */
+static inline __attribute__((always_inline)) __u64 unwind__address(__u64 value)
+{
+	return value;
+}
 
 /* mov $15, %rax; syscall: what handlers return to, whether or not a table says so. */
 #define UNWIND_SIGRETURN 0x0f0000000fc0c748ULL

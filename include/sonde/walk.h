@@ -253,7 +253,7 @@ unwind_inline int unwind__is_return(UNWIND_READER r, __u64 address)
 /* The caller's frame is found: its address, the return address and the frame pointer. */
 unwind_inline int unwind__enter(struct unwind_walk *w, __u64 cfa, __u64 ip, __u64 fp)
 {
-	ip = UNWIND_ADDRESS(ip);
+	ip = unwind__address(ip);
 	if (w->start.trampoline && ip == w->start.trampoline)
 		for (int i = 0; i < UNWIND_RETURNS; i++)
 			if (w->start.returns[i].at == UNWIND_RETURN_AT(cfa))
@@ -321,7 +321,7 @@ unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	if (unwind__word(r, w, w->fp, &frame[0]) || unwind__word(r, w, w->fp + 8, &frame[1]))
 		return unwind__stop(w, STACK_FAULT);
-	frame[1] = UNWIND_ADDRESS(frame[1]);
+	frame[1] = unwind__address(frame[1]);
 	if (frame[1] != w->start.trampoline && !unwind__is_return(r, frame[1]))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	return unwind__enter(w, w->fp + 16, frame[1], frame[0]);
