@@ -104,7 +104,8 @@ inline_always bool registers__from_task(struct unwind_registers *to, struct task
 	to->sp = READ(regs, REGS_SP);
 	to->fp = READ(regs, REGS_FP);
 	to->link = REGS_LINK(regs, READ);
-	to->flags = 0;
+	/* Who made a system call may have its return address in the link register alone. */
+	to->flags = UNWIND_HAS_LINK ? UNWIND_EXACT : 0;
 	if (REGS_INTERRUPTED(READ(regs, REGS_SYSCALL)))
 		to->flags = UNWIND_EXACT | UNWIND_HAS_OTHERS;
 	else if (REGS_HOLD_RETURN(READ(regs, REGS_SYSCALL)))

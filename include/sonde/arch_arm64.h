@@ -14,7 +14,8 @@
 #define UNWIND_HAS_LINK	       1
 #define UNWIND_RETURN_AT(cfa)  (cfa)
 #define UNWIND_ADDRESS_BITS    48
-#define UNWIND_BREAKPOINT_SIZE 0 /* brk: the instruction pointer stays */
+#define UNWIND_BREAKPOINT_SIZE 0  /* brk: the instruction pointer stays */
+#define UNWIND_LAZY_BYTES      16 /* what the PLT's first entry pushes: x16, x30 */
 
 /* The frame that a signal's return works on: 128 bytes of siginfo, then a struct ucontext, whose registers
  * x0..x30, sp, pc begin 184 bytes in (arch/arm64/include/uapi/asm/sigcontext.h, 16-aligned). From x29 to pc.

@@ -15,6 +15,7 @@
 #define UNWIND_RETURN_AT(cfa)  ((cfa)-8) /* what the kernel calls the `stack` of a uretprobe */
 #define UNWIND_ADDRESS_BITS    47
 #define UNWIND_BREAKPOINT_SIZE 1 /* int3: the instruction pointer is behind it */
+#define UNWIND_LAZY_BYTES      0
 
 /* The frame that a signal's return works on: what the stack pointer shows is a struct ucontext, whose
  * registers begin 40 bytes in (arch/x86/include/uapi/asm/sigcontext.h). Of these from rbp to rip. */

@@ -171,5 +171,6 @@ struct unwind_registers {
 };
 #define UNWIND_EXACT	  1 /* ip is the next instruction, not a return address: interrupts, signals */
 #define UNWIND_HAS_OTHERS 2
+#define UNWIND_SP_LEAST	  4 /* during a walk: the stack pointer may be higher */
 
 #endif

@@ -285,13 +285,52 @@ unwind_inline int unwind__signal(UNWIND_READER r, struct unwind_walk *w)
 	return 0;
 }
 
+#if UNWIND_HAS_LINK
+/* Whether the two instructions that end a signal handler are about to run, or did just now. */
+unwind_inline int unwind__ends_handler(UNWIND_READER r, struct unwind_walk *w)
+{
+	__u32 code[4];
+
+	if (unwind__read(r, code, sizeof(code), w->ip - 8))
+		return 0;
+	for (int i = 0; i < 3; i++)
+		if (code[i] == (__u32)UNWIND_SIGRETURN && code[i + 1] == UNWIND_SIGRETURN >> 32)
+			return 1;
+	return 0;
+}
+
+/*
+ * The innermost frame, in code that nobody describes: a function without a frame has its return address in
+ * the link register, and by the frame pointer alone its caller would be skipped. One with a frame may have
+ * its last call's there instead, which leads to itself. It is the caller's if it leads to described code, or
+ * to another mapping. Lazy binding saves it (PLT0) before it leaves for the dynamic linker.
+ */
+unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
+{
+	__u64 link = UNWIND_ADDRESS(w->link), begin = w->now.begin, bytes = w->now.bytes;
+	__u64 cfa = w->sp, code = 0, saved;
+	/* Of a process that has ended meanwhile its tables still stand, but not its code. */
+	int readable = unwind__is_address(link) && !unwind__read(r, &code, sizeof(code), link - 8);
+
+	if (unwind__ends_handler(r, w))
+		return unwind__signal(r, w);
+	if (!unwind__is_address(link) || (readable && !unwind__ends_with_call(code)))
+		return -1;
+	if (!(w->fp & 7) && !unwind__word(r, w, w->fp + 8, &saved) && UNWIND_ADDRESS(saved) == link)
+		return -1;
+	if (unwind__look_up(r, w, link - 1))
+		return readable ? 1 : -1;
+	if (UNWIND_KIND(w->rule[0]) == UNWIND_GAP && (!readable || link - begin < bytes))
+		return -1;
+	if (!unwind__word(r, w, w->sp + 8, &saved) && saved == w->link)
+		cfa += UNWIND_LAZY_BYTES;
+	return unwind__enter(w, cfa, link, w->fp);
+}
+#else
 /* The innermost frame, in code that nobody describes: a function that has not touched the stack yet, or has
  * just pushed the frame pointer, would be skipped by the frame pointer alone. */
 unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
 {
-#if UNWIND_HAS_LINK
-	return -1;
-#else
 	__u64 top, next;
 
 	if (unwind__word(r, w, w->sp, &top))
@@ -301,8 +340,8 @@ unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
 	if (top != w->fp || unwind__word(r, w, w->sp + 8, &next) || !unwind__is_return(r, next))
 		return -1;
 	return unwind__enter(w, w->sp + 16, next, top);
-#endif
 }
+#endif
 
 /* By the frame pointer, believed only where a call leads to. */
 unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
@@ -324,7 +363,12 @@ unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
 	frame[1] = unwind__address(frame[1]);
 	if (frame[1] != w->start.trampoline && !unwind__is_return(r, frame[1]))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
-	return unwind__enter(w, w->fp + 16, frame[1], frame[0]);
+	if (unwind__enter(w, w->fp + 16, frame[1], frame[0]))
+		return 1;
+#if UNWIND_HAS_LINK
+	w->flags = UNWIND_SP_LEAST;
+#endif
+	return 0;
 }
 
 /* A register of this frame, by its DWARF number. Others than these two are known innermost only. */
@@ -435,6 +479,34 @@ unwind_inline int unwind__return_address(UNWIND_READER r, struct unwind_walk *w,
 	return unwind__word(r, w, at, ip) ? unwind__stop(w, STACK_FAULT) : 0;
 }
 
+/* Where the caller's stack pointer was. What the PLT has pushed lies above the frame that glibc describes for
+ * lazy binding on arm64. */
+unwind_inline __u64 unwind__above(struct unwind_walk *w, __u64 cfa)
+{
+	if (UNWIND_LAZY_BYTES && UNWIND_KIND(w->rule[0]) == UNWIND_WIDE &&
+	    UNWIND_RA(w->rule[0]) == UNWIND_RA_AT && UNWIND_WIDE_RA(w->rule[2]) == 1)
+		cfa += UNWIND_LAZY_BYTES;
+	return cfa;
+}
+
+/*
+ * On arm64, below a frame found by its frame pointer alone: that tells where its record is, but not how much
+ * of the frame lies above, and so where the caller's begins. A caller that has a record of its own is found
+ * by that.
+ */
+unwind_inline void unwind__settle(UNWIND_READER r, struct unwind_walk *w)
+{
+	__u32 rule = w->rule[0];
+	__u64 sp = w->fp - (__s64)UNWIND_FP(rule) - (__s64)UNWIND_CFA(rule), address;
+
+	if (UNWIND_KIND(rule) != UNWIND_SP || UNWIND_RA(rule) != UNWIND_RA_AFTER_FP || (w->fp & 7) ||
+	    sp - w->sp >= UNWIND_FRAME_MAX || unwind__word(r, w, w->fp + 8, &address) ||
+	    !unwind__is_return(r, UNWIND_ADDRESS(address)))
+		return;
+	w->sp = sp;
+	w->flags = 0;
+}
+
 /* From the frame in `w` to its caller. 0; 1: there is none, or it cannot be found: w->end says which. */
 unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 {
@@ -446,6 +518,8 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return unwind__gap(r, w);
 	if (UNWIND_KIND(w->rule[0]) == UNWIND_SIGNAL)
 		return unwind__signal(r, w);
+	if (UNWIND_HAS_LINK && (w->flags & UNWIND_SP_LEAST))
+		unwind__settle(r, w);
 	if (unwind__cfa(r, w, &cfa))
 		return 1;
 	/* Only the innermost frame may be empty. */
@@ -455,7 +529,9 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return 1;
 	if (saved_fp && unwind__word(r, w, saved_fp, &fp))
 		return unwind__stop(w, STACK_FAULT);
-	return unwind__enter(w, cfa, ip, fp);
+	if (UNWIND_HAS_LINK && (w->flags & UNWIND_SP_LEAST) && !unwind__is_return(r, UNWIND_ADDRESS(ip)))
+		return unwind__stop(w, STACK_NO_FRAME_PTR);
+	return unwind__enter(w, unwind__above(w, cfa), ip, fp);
 }
 
 #endif
