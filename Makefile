@@ -110,7 +110,8 @@ test: ## set up, build and test everything (root)
 
 # --- unit tests: each tests/unit/test_*.c is a cmocka program, under ASan and UBSan, linked with the rooms below the loader
 SAN = $(B)/san
-SAN_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+SANITIZE := $(if $(FOREIGN),,-fsanitize=address,undefined)
+SAN_CFLAGS = -U_FORTIFY_SOURCE $(filter-out -O2,$(CFLAGS)) -O1 -g $(SANITIZE) $(if $(FOREIGN),,-fno-sanitize-recover=undefined) \
 	-fno-omit-frame-pointer
 ROOMS = sink stack helper object model base
 $(SAN)/user/%.o: user/%.c
@@ -133,11 +134,11 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(SAN),$(r))))
 
 $(SAN)/test_%: $(SAN)/tests/unit/test_%.o $(ROOMS:%=$(SAN)/%.a)
-	$(CC) -fsanitize=address,undefined $^ -lcmocka $(OBJECT_LIBS) -ljson-c -lprotobuf-c -lm -o $@
+	$(CC) $(SANITIZE) $^ -lcmocka $(OBJECT_LIBS) -ljson-c -lprotobuf-c -lm -o $@
 UNIT := $(patsubst tests/unit/%.c,$(SAN)/%,$(wildcard tests/unit/test_*.c))
 unit-programs: $(UNIT)
 $(SAN)/sonde: $(patsubst $(B)/user/%.o,$(SAN)/user/%.o,$(OBJS)) $(SAN)/user/main.o
-	$(CC) $(LDFLAGS) -fsanitize=address,undefined $^ $(LDLIBS) -o $@
+	$(CC) $(LDFLAGS) $(SANITIZE) $^ $(LDLIBS) -o $@
 
 # --- known-truth workloads: frame pointers, nothing inlined away, symbols kept
 $(B)/workloads/%: tests/workloads/%.c
@@ -149,11 +150,11 @@ $(B)/workloads/%: tests/workloads/%.c
 # --- truths for unwinding: no frame pointers, linked in all the ways that programs are; for another CPU what one compiler makes
 U = $(B)/workloads/unwind
 UNWIND_CFLAGS = -D_GNU_SOURCE -O2 -g -Wall -Wextra $(WERROR) -fomit-frame-pointer -fno-optimize-sibling-calls -fno-ipa-icf -pthread -MMD -MP
-CHAINS := $(addprefix $(U)/chain-,noplt $(if $(FOREIGN),,static static-pie musl musl-static))
+CHAINS := $(addprefix $(U)/chain-,noplt static static-pie $(if $(FOREIGN),,musl musl-static) $(if $(filter arm64,$(ARCH)),signed))
 PLUGS := $(U)/plug-a.so $(U)/plug-b.so
 BRIEFS := $(U)/brief-a $(U)/brief-b
 TRUTHS := $(patsubst tests/workloads/unwind/%.c,$(U)/%,$(filter-out %/plug.c %/brief.c,$(wildcard tests/workloads/unwind/*.c))) \
-	$(CHAINS) $(PLUGS) $(BRIEFS) $(if $(FOREIGN),,$(U)/throw $(U)/busy-go)
+	$(CHAINS) $(PLUGS) $(BRIEFS) $(U)/busy-go $(if $(FOREIGN),,$(U)/throw)
 MUSL_GCC ?= musl-gcc
 GO ?= go
 $(U)/%: tests/workloads/unwind/%.c
@@ -162,6 +163,7 @@ $(U)/%: tests/workloads/unwind/%.c
 $(U)/chain-noplt: FLAGS = -fno-plt
 $(U)/chain-static $(U)/chain-musl-static: FLAGS = -static
 $(U)/chain-static-pie: FLAGS = -static-pie
+$(U)/chain-signed: FLAGS = -mbranch-protection=standard
 $(U)/chain-musl $(U)/chain-musl-static: CC = $(MUSL_GCC)
 $(CHAINS): tests/workloads/unwind/chain.c
 	@mkdir -p $(@D)
@@ -177,7 +179,7 @@ $(U)/throw: tests/workloads/unwind/throw.cc
 	$(CXX) $(UNWIND_CFLAGS) -std=gnu++14 -Wno-missing-field-initializers -Wno-narrowing $< -o $@
 $(U)/busy-go: tests/workloads/unwind/busy.go
 	@mkdir -p $(@D)
-	GOCACHE=$(CURDIR)/build/go-cache CGO_ENABLED=0 GO111MODULE=off $(GO) build -o $@ $<
+	GOCACHE=$(CURDIR)/build/go-cache CGO_ENABLED=0 GO111MODULE=off GOARCH=$(ARCH:x86=amd64) $(GO) build -o $@ $<
 workloads: $(WORKLOADS) $(TRUTHS) ## build/workloads: programs whose truth is known
 
 # --- oracles: tests/oracle/*.c compare what sonde says with what others say, or measure (tests/oracle/run)

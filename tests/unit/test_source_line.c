@@ -232,6 +232,10 @@ static void in_a_supplement(void **state)
 	symbolizer__free(s);
 }
 
+#ifndef SYS_readlink /* newer architectures, arm64 among them */
+#define SYS_readlink SYS_readlinkat
+#endif
+
 /* The process in which this runs opens nothing: libdw must not try to find the supplement itself. */
 static int ask_without_open(int fd, uint64_t at)
 {
