@@ -27,7 +27,7 @@ endif
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef \
 	-Wno-missing-field-initializers $(WERROR)
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DSONDE_VERSION='"$(VERSION)"' -DSONDE_BUILD='"$(B)"' -Iinclude -Iuser -I$(B)
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -DSONDE_VERSION='"$(VERSION)"' -DSONDE_BUILD='"$(B)"' -Iinclude -Iuser -I$(B) $(if $(filter fp,$(UNWIND)),-DNO_UNWIND_TABLES)
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 $(WARNINGS) -fstack-protector-strong -fPIE -MMD -MP
 LDFLAGS += -pie -Wl,-z,relro,-z,now,--as-needed

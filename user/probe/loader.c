@@ -40,18 +40,20 @@ static int print_all(enum libbpf_print_level level, const char *format, va_list 
 /* The loops of bpf/snapshot.bpf.h. */
 enum { LOOP_BPF = 1, LOOP_EACH = 2 };
 
+#ifdef NO_UNWIND_TABLES
+#define HAS_TABLES false
+#else
+#define HAS_TABLES true
+#endif
+
 static unsigned best_loop(const struct loader_options *o)
 {
-#ifdef NO_UNWIND_TABLES
-	return 0;
-#else
-	if (o->unwind == UNWIND_BY_FRAME_POINTERS || o->kernel_only || !o->stacks)
+	if (!HAS_TABLES || o->unwind == UNWIND_BY_FRAME_POINTERS || o->kernel_only || !o->stacks)
 		return 0;
 	if (o->unwind == UNWIND_BY_TABLES_EACH)
 		return LOOP_EACH;
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACING, BPF_FUNC_loop, NULL) == 1 ? LOOP_BPF
 											: LOOP_EACH;
-#endif
 }
 
 /* Without tables stacks end where frame pointers do: less, and said with every profile, but no reason to
