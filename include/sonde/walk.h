@@ -307,7 +307,7 @@ unwind_inline int unwind__ends_handler(UNWIND_READER r, struct unwind_walk *w)
  */
 unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
 {
-	__u64 link = UNWIND_ADDRESS(w->link), begin = w->now.begin, bytes = w->now.bytes;
+	__u64 link = unwind__address(w->link), begin = w->now.begin, bytes = w->now.bytes;
 	__u64 cfa = w->sp, code = 0, saved;
 	/* Of a process that has ended meanwhile its tables still stand, but not its code. */
 	int readable = unwind__is_address(link) && !unwind__read(r, &code, sizeof(code), link - 8);
@@ -316,7 +316,7 @@ unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
 		return unwind__signal(r, w);
 	if (!unwind__is_address(link) || (readable && !unwind__ends_with_call(code)))
 		return -1;
-	if (!(w->fp & 7) && !unwind__word(r, w, w->fp + 8, &saved) && UNWIND_ADDRESS(saved) == link)
+	if (!(w->fp & 7) && !unwind__word(r, w, w->fp + 8, &saved) && unwind__address(saved) == link)
 		return -1;
 	if (unwind__look_up(r, w, link - 1))
 		return readable ? 1 : -1;
@@ -501,7 +501,7 @@ unwind_inline void unwind__settle(UNWIND_READER r, struct unwind_walk *w)
 
 	if (UNWIND_KIND(rule) != UNWIND_SP || UNWIND_RA(rule) != UNWIND_RA_AFTER_FP || (w->fp & 7) ||
 	    sp - w->sp >= UNWIND_FRAME_MAX || unwind__word(r, w, w->fp + 8, &address) ||
-	    !unwind__is_return(r, UNWIND_ADDRESS(address)))
+	    !unwind__is_return(r, unwind__address(address)))
 		return;
 	w->sp = sp;
 	w->flags = 0;
@@ -529,7 +529,7 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return 1;
 	if (saved_fp && unwind__word(r, w, saved_fp, &fp))
 		return unwind__stop(w, STACK_FAULT);
-	if (UNWIND_HAS_LINK && (w->flags & UNWIND_SP_LEAST) && !unwind__is_return(r, UNWIND_ADDRESS(ip)))
+	if (UNWIND_HAS_LINK && (w->flags & UNWIND_SP_LEAST) && !unwind__is_return(r, unwind__address(ip)))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	return unwind__enter(w, unwind__above(w, cfa), ip, fp);
 }
