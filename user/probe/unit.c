@@ -62,26 +62,38 @@ int unit__resize(struct unit *u, const char *map, unsigned entries)
 	return m ? bpf_map__set_max_entries(m, entries) : -ENOENT;
 }
 
-/* The maps of the unwind tables: without tables nothing refers to them. */
+/* The maps of the unwind tables, and where the loader keeps them. */
+static const struct shared_table {
+	const char *name;
+	size_t fd; /* offset in struct unwind_maps */
+} shared_tables[] = {
+	{"unwind_shards", offsetof(struct unwind_maps, shards_fd)},
+	{"unwind_chunks", offsetof(struct unwind_maps, chunks_fd)},
+	{"unwind_segments", offsetof(struct unwind_maps, segments_fd)},
+	{"unwind_processes", offsetof(struct unwind_maps, processes_fd)},
+};
+#define SHARED_TABLES (sizeof(shared_tables) / sizeof(shared_tables[0]))
+
+static bool is_shared_table(const char *name)
+{
+	for (size_t i = 0; i < SHARED_TABLES; i++)
+		if (!strcmp(name, shared_tables[i].name))
+			return true;
+	return false;
+}
+
+/* Without tables nothing refers to their maps. */
 static int unit__share_tables(struct unit *u)
 {
 	const struct loader *l = u->loader;
-	const struct {
-		const char *name;
-		int fd;
-	} shared[] = {
-		{"unwind_shards", l->unwind.shards_fd},
-		{"unwind_chunks", l->unwind.chunks_fd},
-		{"unwind_segments", l->unwind.segments_fd},
-		{"unwind_processes", l->unwind.processes_fd},
-	};
 	int err = 0;
 
-	for (size_t i = 0; !err && i < sizeof(shared) / sizeof(shared[0]); i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(u->object, shared[i].name);
+	for (size_t i = 0; !err && i < SHARED_TABLES; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(u->object, shared_tables[i].name);
+		const char *fd = (const char *)&l->unwind + shared_tables[i].fd;
 
 		if (map && l->unwind_loop)
-			err = bpf_map__reuse_fd(map, shared[i].fd);
+			err = bpf_map__reuse_fd(map, *(const int *)fd);
 		else if (map)
 			err = bpf_map__set_autocreate(map, false);
 	}
@@ -373,7 +385,7 @@ static bool is_made_before(const struct unit *u, const struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
 
-	if (!strcmp(name, "ring") || !strcmp(name, "known_stacks"))
+	if (!strcmp(name, "ring") || !strcmp(name, "known_stacks") || is_shared_table(name))
 		return u->shares_maps;
 	return !strcmp(name, "marks") && u->shares_marks;
 }
