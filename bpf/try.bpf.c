@@ -101,6 +101,61 @@ int try_stacks(void *ctx)
 	return kernel > 0 && user > 0 ? fired((kernel + user) / 8) : 0;
 }
 
+/*
+ * What walks by unwind tables are made of: a function that is called again and again, which reads user
+ * memory, and copies of kernel memory (lockdown=confidentiality has none). It counts in memory: the verifier
+ * would follow a counter on the stack from each number to the next.
+ */
+static __always_inline long read_word(void)
+{
+	u64 word = 0, copy = 0;
+
+	if (bpf_probe_read_user(&word, sizeof(word), (void *)trial.address) ||
+	    bpf_probe_read_kernel(&copy, sizeof(copy), &word) || copy != TRY_MAGIC)
+		return 1;
+	trial.value++;
+	return 0;
+}
+
+static long loop_step(u32 index, void *nothing)
+{
+	return read_word();
+}
+
+SEC("?raw_tp/sched_switch")
+int try_bpf_loop(void *ctx)
+{
+	if (!is_self())
+		return 0;
+	trial.value = 0;
+	bpf_loop(TRY_STEPS, loop_step, NULL, 0);
+	return trial.value == TRY_STEPS ? fired(TRY_STEPS) : 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TRY_STEPS);
+	__type(key, u32);
+	__type(value, u32);
+} steps SEC(".maps");
+
+struct bpf_map;
+
+static long each_step(struct bpf_map *map, u32 *index, u32 *value, void *nothing)
+{
+	return read_word();
+}
+
+SEC("?raw_tp/sched_switch")
+int try_for_each(void *ctx)
+{
+	if (!is_self())
+		return 0;
+	trial.value = 0;
+	bpf_for_each_map_elem(&steps, each_step, NULL, 0);
+	return trial.value == TRY_STEPS ? fired(TRY_STEPS) : 0;
+}
+
 SEC("?raw_tp/sched_switch")
 int try_cgroup(void *ctx)
 {

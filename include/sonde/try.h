@@ -8,6 +8,7 @@
 #endif
 
 #define TRY_MAGIC 0x736f6e6465747279ULL
+#define TRY_STEPS 4 /* of the loops on trial */
 
 struct trial {
 	/* in: whose events count. A process is known by its number in the PID namespace that

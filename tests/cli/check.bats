@@ -52,6 +52,10 @@ perf_counts() {
 	! bpftrace_sees kfunc || "$SONDE" check fentry
 	agrees task_storage bpftool_has .map_types.have_task_storage_map_type
 	agrees ringbuf bpftool_has .map_types.have_ringbuf_map_type
+	if ! grep -qs '\[confidentiality\]' /sys/kernel/security/lockdown; then
+		agrees bpf_loop bpftool_has '.helpers.raw_tracepoint_available_helpers | index("bpf_loop")'
+		agrees for_each_map_elem bpftool_has '.helpers.raw_tracepoint_available_helpers | index("bpf_for_each_map_elem")'
+	fi
 	agrees btf test -r /sys/kernel/btf/vmlinux
 	agrees kallsyms grep -qv '^0* ' /proc/kallsyms
 	agrees cgroup_v2 grep -q ' cgroup2 ' /proc/mounts
@@ -210,11 +214,21 @@ program() {
 
 # file_of REPORT NAME: what is said of a file
 file_of() {
-	jq -c ".process.files[] | select(.path | endswith(\"/$2\")) | [.frame_pointers, .unwind_tables, .names, .remark]" "$1"
+	jq -c ".process.files[] | select(.path | endswith(\"/$2\")) | [.frame_pointers, .unwind_tables, .unwinds_by, .names, .remark]" "$1"
 }
 
-@test "check -p: symbols and frame pointers are seen as they were built" {
+# by_tables OTHERWISE: "tables" if this kernel walks by them, as JSON
+by_tables() {
+	if "$SONDE" check bpf_loop >/dev/null || "$SONDE" check for_each_map_elem >/dev/null; then
+		echo '"tables"'
+	else
+		echo "$1"
+	fi
+}
+
+@test "check -p: symbols, unwind tables and frame pointers are seen as they were built" {
 	local name
+	need_root
 	command -v cc >/dev/null || skip "needs a C compiler"
 	program "$tmp/whole" -fno-omit-frame-pointer
 	program "$tmp/stripped" -s -fomit-frame-pointer
@@ -223,8 +237,46 @@ file_of() {
 		wait_ready "$pid"
 		"$SONDE" check btf -p "$pid" --json >"$tmp/$name.json"
 	done
-	same "$(file_of "$tmp/whole.json" whole)" '[true,true,"symtab",null]'
-	same "$(file_of "$tmp/stripped.json" stripped)" '[false,true,"exports","a build with symbols"]'
+	same "$(file_of "$tmp/whole.json" whole)" "[true,true,$(by_tables '"frame_pointers"'),\"symtab\",null]"
+	same "$(file_of "$tmp/stripped.json" stripped)" "[false,true,$(by_tables null),\"exports\",\"a build with symbols\"]"
+}
+
+# sleeper FILE FLAGS...: a program without libraries that sleeps for ever
+sleeper() {
+	local file=$1
+	shift
+	"${CC:-cc}" -x c -Os -nostdlib -static "$@" -o "$file" - <<-'C'
+		void _start(void)
+		{
+			for (;;)
+		#ifdef __i386__
+				__asm__ volatile("int $0x80" : : "a"(29) : "memory");
+		#else
+				__asm__ volatile("syscall" : : "a"(34) : "rcx", "r11", "memory");
+		#endif
+		}
+	C
+}
+
+@test "check -p: a file without unwind tables, and a 32-bit program, are told apart" {
+	need_root
+	[ "$(uname -m)" = x86_64 ] || skip "x86-64 only"
+	sleeper "$tmp/bare" -fno-asynchronous-unwind-tables -fomit-frame-pointer || skip "needs a C compiler"
+	start "$tmp/bare"
+	wait_until 10 grep -q bare "/proc/$pid/maps"
+	"$SONDE" check btf -p "$pid" --json >"$tmp/report"
+	same "$(file_of "$tmp/report" bare)" '[null,false,null,"symtab",null]'
+	same "$(jq -c '.process | [.bits, .unwinding.good]' "$tmp/report")" '[64,0]'
+	run -0 "$SONDE" check btf -p "$pid"
+	[[ $output =~ bare\ +"no tables" ]]
+	sleeper "$tmp/small" -m32 || skip "the compiler makes no 32-bit programs"
+	"$tmp/small" &
+	kill $! || skip "the kernel runs no 32-bit programs"
+	start "$tmp/small"
+	wait_until 10 grep -q small "/proc/$pid/maps"
+	"$SONDE" check btf -p "$pid" --json >"$tmp/report"
+	same "$(jq -c '.process | [.bits, (.advice[] | select(startswith("32-bit:")))]' "$tmp/report")" \
+		'[32,"32-bit: its stacks are walked by frame pointers, not by unwind tables"]'
 }
 
 @test "check -p: a file that was replaced is told apart" {
@@ -294,7 +346,7 @@ file_of() {
 	start "$tmp/idle"
 	wait_until 10 grep -q idle "/proc/$pid/maps"
 	"$SONDE" check btf -p "$pid" --json >"$tmp/report"
-	same "$(file_of "$tmp/report" idle)" '[true,false,"symtab",null]'
+	same "$(file_of "$tmp/report" idle)" '[true,false,"frame_pointers","symtab",null]'
 }
 
 @test "check -p: advice for node, and none where it was followed" {

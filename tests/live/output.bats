@@ -168,7 +168,10 @@ folded_and_json() {
 		has_line "$tmp/said" '^maps: .*B of kernel memory'
 		has_line "$tmp/said" 'CAP_BPF'
 	done
-	"$sonde" profile -a --dry-run -o "$out" >/dev/null
+	"$sonde" profile -a --dry-run --unwind-memory 8MiB >"$tmp/said"
+	has_line "$tmp/said" '^unwind tables: up to 8[.][0-9]MiB more'
+	"$sonde" profile -a --dry-run --unwind fp -o "$out" >"$tmp/said"
+	! grep -q 'unwind tables' "$tmp/said" || fail "tables that --unwind fp does not have"
 	[ ! -e "$out" ]
 }
 

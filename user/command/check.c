@@ -32,6 +32,7 @@ struct row {
 	const struct feature *feature;	     /* NULL: a command */
 	const struct check_command *command; /* NULL: a feature */
 	enum verdict verdict;
+	int err; /* of a feature that is impossible */
 	bool wanted;
 	struct buf why, instead, lost; /* instead and lost of a command: of the features that it misses */
 };
@@ -118,6 +119,7 @@ static void try_feature(struct report *report, struct row *r)
 	int err = f->attempt(&r->why);
 
 	r->verdict = err ? IMPOSSIBLE : POSSIBLE;
+	r->err = err;
 	if (!err)
 		return;
 	explain(&report->privileges, f->needs, err, &r->why);
@@ -166,6 +168,22 @@ static void report__try(struct report *report)
 				try_command(report, r);
 		}
 	}
+}
+
+/* Whether this kernel has a loop for them: what these privileges refuse, others are allowed. */
+static bool walks_tables(struct report *report)
+{
+	static const char *const loops[] = {"bpf_loop", "for_each_map_elem"};
+
+	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
+		struct row *r = report__find(report, loops[i]);
+
+		if (r->verdict == UNTRIED)
+			try_feature(report, r);
+		if (!r->err || r->err == -EPERM || r->err == -EACCES)
+			return true;
+	}
+	return false;
 }
 
 /* --- the words */
@@ -363,6 +381,8 @@ static int run(void *options, const struct cli_rest *rest)
 		process = check_process__new(o->pid, &code);
 	if (!code) {
 		report__try(&report);
+		if (process)
+			check_process__judge(process, walks_tables(&report));
 		code = print(&report, process, o->json);
 	}
 	if (!code)

@@ -50,6 +50,8 @@ extern const struct check_command check__commands[]; /* ends with a NULL name */
 struct check_process;
 /* NULL after one line on stderr, and then *code is the exit code. */
 struct check_process *check_process__new(pid_t pid, int *code);
+/* Before it is printed: do walks by unwind tables work on this kernel? */
+void check_process__judge(struct check_process *p, bool kernel_walks_tables);
 void check_process__print(const struct check_process *p, struct buf *out);
 struct json_object *check_process__json(const struct check_process *p);
 void check_process__free(struct check_process *p);

@@ -12,6 +12,7 @@
 #include "command/check.h"
 #include "probe/probe.h"
 
+#define STACKS	       64	  /* enough that the programs walk them, as a run does: by unwind tables */
 #define RUNS_WITHIN_NS 500000000u /* a sample comes every 10 ms, a switch with each sleep */
 
 static int ignore(void *context, void *record, size_t size)
@@ -62,7 +63,7 @@ static int run_probe(const struct probe_type *type, const void *options, struct 
 {
 	pid_t self = getpid();
 	struct target target = {.filter.conditions = TARGET_MARKED, .pids = &self, .count = 1};
-	struct loader_options loader_options = {0};
+	struct loader_options loader_options = {.stacks = STACKS};
 	struct loader loader;
 	struct probe_context context = {.loader = &loader};
 	struct probe *probe = NULL;
@@ -166,13 +167,15 @@ static int try_wall(struct buf *why)
 	}
 
 #define TRACING	  (NEEDS_BPF | NEEDS_TRACE)
+#define LOOPS	  "bpf_loop", "for_each_map_elem"
 #define EVERYBODY "btf", "ringbuf", "map_in_map", "bpf_stats"
 
 const struct check_command check__commands[] = {
 	{"profile", "on-CPU stacks", TRACING | NEEDS_EVENT,
-	 USES(EVERYBODY, "stacks", "perf_cycles", "kallsyms"), try_profile},
+	 USES(EVERYBODY, "stacks", LOOPS, "perf_cycles", "kallsyms"), try_profile},
 	{"offcpu", "blocked time by stack", TRACING,
-	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", "irq_text", "kallsyms"),
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", LOOPS, "irq_text",
+	      "kallsyms"),
 	 try_offcpu},
 	{"runq", "run-queue latency", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"),
 	 try_runq},

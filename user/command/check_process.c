@@ -31,6 +31,18 @@ static const struct {
 	[NAMES_NONE] = {"nothing", "none"},
 };
 
+/* How a walk gets from a function of the file to its caller. */
+enum unwinds { BY_TABLES, BY_FRAME_POINTERS, BY_TABLES_ALONE, BY_CHANCE, BY_UNKNOWN };
+static const struct {
+	const char *text, *key; /* key: NULL where stacks may end */
+} unwinds_words[] = {
+	[BY_TABLES] = {"tables", "tables"},
+	[BY_FRAME_POINTERS] = {"frame pointers", "frame_pointers"},
+	[BY_TABLES_ALONE] = {"no (tables only)", NULL},
+	[BY_CHANCE] = {"no tables", NULL},
+	[BY_UNKNOWN] = {"unknown", NULL},
+};
+
 struct file {
 	const struct mapping *mapping;
 	struct buf path, base; /* fit for printing */
@@ -39,6 +51,7 @@ struct file {
 	bool is_go;	       /* Go's compiler keeps frame pointers, and writes no unwind tables */
 	struct symbol_coverage coverage;
 	enum names names;
+	enum unwinds unwinds;
 	const struct check_owner *owner;
 };
 
@@ -52,6 +65,8 @@ struct check_process {
 	size_t count, generated;    /* regions of generated code */
 	uint64_t generated_bytes;
 	bool perf_map;
+	bool by_tables; /* stacks are walked by unwind tables; else by frame pointers */
+	bool is_32bit;
 };
 
 /* --- looking */
@@ -325,11 +340,51 @@ void check_process__free(struct check_process *p)
 	free(p);
 }
 
-/* --- judging. Stacks are walked by frame pointers; a file that has unwind tables alone ends them. */
+/* --- judging */
+
+static bool keeps_frame_pointers(const struct file *f)
+{
+	return f->is_go || f->coverage.frame_pointer_percent >= FRAME_POINTERS_PERCENT;
+}
+
+/* By frame pointers alone a file that has nothing but tables ends the walk. */
+static enum unwinds unwinds_of(const struct check_process *p, const struct file *f)
+{
+	if (f->err)
+		return BY_UNKNOWN;
+	if (p->by_tables && f->coverage.has_eh_frame)
+		return BY_TABLES;
+	if (keeps_frame_pointers(f))
+		return BY_FRAME_POINTERS;
+	return f->coverage.has_eh_frame ? BY_TABLES_ALONE : BY_CHANCE;
+}
+
+/* The vdso of 64-bit programs, if nothing else, lies far above 4 GB. */
+static bool is_32bit(const struct process *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (p->mappings[i].end > 1ULL << 32)
+			return false;
+	return true;
+}
+
+void check_process__judge(struct check_process *p, bool kernel_walks_tables)
+{
+	p->is_32bit = is_32bit(&p->process);
+	p->by_tables = kernel_walks_tables && !p->is_32bit;
+	for (size_t i = 0; i < p->count; i++)
+		p->files[i].unwinds = unwinds_of(p, &p->files[i]);
+	if (p->is_32bit)
+		buf__puts(&p->advice,
+			  "32-bit: its stacks are walked by frame pointers, not by unwind tables\n");
+	else if (!p->by_tables)
+		buf__puts(&p->advice, "no unwind tables here, so stacks are walked by frame pointers: "
+				      "`sonde check bpf_loop for_each_map_elem`\n");
+}
 
 static bool unwinds(const struct file *f)
 {
-	return f->is_go || f->coverage.frame_pointer_percent >= FRAME_POINTERS_PERCENT;
+	return unwinds_words[f->unwinds].key;
 }
 
 static bool is_named(const struct file *f)
@@ -340,15 +395,6 @@ static bool is_named(const struct file *f)
 static bool is_forbidden(const struct file *f)
 {
 	return f->err == -EACCES || f->err == -EPERM;
-}
-
-static const char *how_it_unwinds(const struct file *f)
-{
-	if (f->err)
-		return "unknown";
-	if (unwinds(f))
-		return "frame pointers";
-	return f->coverage.has_eh_frame ? "no (tables only)" : "unknown";
 }
 
 /* The package that brings names, or NULL. */
@@ -394,7 +440,7 @@ static void print_files(const struct check_process *p, struct buf *out)
 		const struct file *f = &p->files[i];
 		const char *mend = mender(f);
 
-		print_row(out, width, buf__text(&f->base), how_it_unwinds(f),
+		print_row(out, width, buf__text(&f->base), unwinds_words[f->unwinds].text,
 			  f->err ? "unknown" : names_words[f->names].text, mend ? mend : remark(f));
 	}
 }
@@ -452,14 +498,16 @@ void check_process__print(const struct check_process *p, struct buf *out)
 {
 	buf__printf(out, "\n%s[%d]\n", buf__text(&p->name), (int)p->process.key.tgid);
 	print_files(p, out);
-	print_share(p, out, "unwinding", unwinds, "user stacks end in the others: no frame pointers");
+	print_share(p, out, "unwinding", unwinds,
+		    p->by_tables ? "through the others by frame pointers, if their code keeps them"
+				 : "user stacks end in the others: no frame pointers");
 	print_share(p, out, "names", is_named, "of the others at most exported functions");
 	print_menders(p, out);
 	if (p->generated) {
 		buf__printf(out, "generated code: ");
 		units__bytes(out, p->generated_bytes);
-		buf__printf(out, " in %zu regions, %s\n", p->generated,
-			    p->perf_map ? "names from its perf map" : "no perf map");
+		buf__printf(out, " in %zu regions, unwound by frame pointers if it keeps them, %s\n",
+			    p->generated, p->perf_map ? "names from its perf map" : "no perf map");
 	}
 	buf__add(out, p->advice.data, p->advice.len);
 }
@@ -476,9 +524,11 @@ static struct json_object *file__json(const struct file *f)
 
 	json_object_object_add(o, "path", json_object_new_string(buf__text(&f->path)));
 	json_object_object_add(o, "build_id", text_or_null(f->coverage.build_id));
-	json_object_object_add(o, "frame_pointers", known ? json_object_new_boolean(unwinds(f)) : NULL);
+	json_object_object_add(o, "frame_pointers",
+			       known ? json_object_new_boolean(keeps_frame_pointers(f)) : NULL);
 	json_object_object_add(o, "unwind_tables",
 			       f->err ? NULL : json_object_new_boolean(f->coverage.has_eh_frame));
+	json_object_object_add(o, "unwinds_by", text_or_null(unwinds_words[f->unwinds].key));
 	json_object_object_add(o, "names", f->err ? NULL : json_object_new_string(names_words[f->names].key));
 	json_object_object_add(o, "package", text_or_null(f->owner->package));
 	json_object_object_add(o, "install", text_or_null(mender(f)));
@@ -516,6 +566,7 @@ struct json_object *check_process__json(const struct check_process *p)
 	json_object_object_add(generated, "perf_map", json_object_new_boolean(p->perf_map));
 	json_object_object_add(o, "pid", json_object_new_int((int32_t)p->process.key.tgid));
 	json_object_object_add(o, "name", json_object_new_string(buf__text(&p->name)));
+	json_object_object_add(o, "bits", json_object_new_int(p->is_32bit ? 32 : 64));
 	json_object_object_add(o, "files", files);
 	json_object_object_add(o, "unwinding", share__json(p, unwinds));
 	json_object_object_add(o, "names", share__json(p, is_named));

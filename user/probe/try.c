@@ -156,6 +156,7 @@ static int try__throttling(struct buf *why)
 
 #define TRACING (NEEDS_BPF | NEEDS_TRACE)
 #define NOTHING "nothing"
+#define CALLERS "callers in code without frame pointers"
 
 /* In the order of the report: what everything stands on, then alternatives side by side. */
 const struct feature try__features[] = {
@@ -177,6 +178,8 @@ const struct feature try__features[] = {
 	{"perf_cpu_clock", "CPU samples by a timer", "perf_cycles", NOTHING, TRACING | NEEDS_EVENT,
 	 try__perf_cpu_clock},
 	{"stacks", "kernel and user stacks", NULL, "profile, offcpu", TRACING, try__stacks},
+	{"bpf_loop", CALLERS, "for_each_map_elem", NOTHING, TRACING, try__bpf_loop},
+	{"for_each_map_elem", CALLERS, "frame pointers", CALLERS, TRACING, try__for_each_map_elem},
 	{"kallsyms", "names of kernel functions", "addresses", "kernel names", NEEDS_SYSLOG, try__kallsyms},
 	{"irq_text", "wakers in interrupts (offcpu --waker)", "told by frame names", NOTHING, 0,
 	 try__irq_text},

@@ -32,6 +32,8 @@ int try__raw_tp(struct buf *why);
 int try__task_storage(struct buf *why);
 int try__ringbuf(struct buf *why);
 int try__stacks(struct buf *why);
+int try__bpf_loop(struct buf *why);
+int try__for_each_map_elem(struct buf *why);
 int try__iter_task(struct buf *why);
 int try__iter_task_sleepable(struct buf *why);
 int try__perf_cycles(struct buf *why);

@@ -379,6 +379,10 @@ TRIAL(task_storage, "try_task_storage", "storage", 0, attach_by_section, poke_sl
       "this kernel has no task storage")
 TRIAL(ringbuf, "try_ring", "ring", 0, attach_by_section, poke_sleep, found_record)
 TRIAL(stacks, "try_stacks", NULL, 0, attach_by_section, poke_sleep)
+TRIAL(bpf_loop, "try_bpf_loop", NULL, 0, attach_by_section, poke_sleep, NULL, EINVAL,
+      "no bpf_loop(), or lockdown=confidentiality")
+TRIAL(for_each_map_elem, "try_for_each", "steps", 0, attach_by_section, poke_sleep, NULL, EINVAL,
+      "no bpf_for_each_map_elem(), or lockdown=confidentiality")
 TRIAL(cgroup_id, "try_cgroup", NULL, 0, attach_by_section, poke_sleep, found_cgroup)
 TRIAL(iter_task, "try_iter", NULL, 0, attach_iter, poke_read)
 TRIAL(iter_task_sleepable, "try_iter_sleepable", NULL, 0, attach_iter, poke_read, NULL, EINVAL,

@@ -45,6 +45,19 @@ void session__clear_progress(struct session *s)
 	s->progress_shown = false;
 }
 
+/* Tables come as samples ask for them, shard by shard. */
+static void describe_tables(const struct session *s, struct buf *out)
+{
+	const struct options *o = s->plan->options;
+	uint64_t limit = o->unwind_bytes ? o->unwind_bytes : TABLES_MEMORY_BYTES;
+
+	if (!loader__table_memory(&s->loader))
+		return;
+	limit = unwind_maps__bytes(limit) - unwind_maps__bytes(0);
+	buf__printf(out, "unwind tables: up to %.1fMiB more, as samples ask for them (--unwind-memory)\n",
+		    ceil(limit * 10.0 / (1 << 20)) / 10);
+}
+
 int session__describe(struct session *s)
 {
 	struct buf out = {0};
@@ -68,6 +81,7 @@ int session__describe(struct session *s)
 	}
 	/* a promise is rounded up */
 	buf__printf(&out, "maps: at most %.1fMiB of kernel memory\n", ceil(bytes * 10.0 / (1 << 20)) / 10);
+	describe_tables(s, &out);
 	buf__puts(&out, "privileges: CAP_BPF and CAP_PERFMON");
 	if (samples)
 		buf__puts(&out, "; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");

@@ -10,13 +10,12 @@
 #include "object/vdso.h"
 #include "stack/tables_private.h"
 
-#define MEMORY_BYTES   (24u << 20) /* the default of --unwind-memory */
-#define CHECKED_A_TICK 64	   /* processes; a look at one takes some 20 us */
-#define LIMBO_LEFT     1024	   /* so much is not worth a wait */
+#define CHECKED_A_TICK 64   /* processes; a look at one takes some 20 us */
+#define LIMBO_LEFT     1024 /* so much is not worth a wait */
 
 static bool init(struct tables *t, const struct tables_options *o)
 {
-	t->memory_bytes = o->memory_bytes ? o->memory_bytes : MEMORY_BYTES;
+	t->memory_bytes = o->memory_bytes ? o->memory_bytes : TABLES_MEMORY_BYTES;
 	if (t->memory_bytes < UNWIND_SHARD_BYTES)
 		t->memory_bytes = UNWIND_SHARD_BYTES;
 	t->page_bytes = (size_t)sysconf(_SC_PAGESIZE);

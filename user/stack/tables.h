@@ -32,8 +32,10 @@ struct table_memory {
 	void (*wait_for_readers)(void *context);
 };
 
+#define TABLES_MEMORY_BYTES (24u << 20) /* the default of --unwind-memory */
+
 struct tables_options {
-	size_t memory_bytes;	     /* ceiling of shards (--unwind-memory); 0: 24 MB */
+	size_t memory_bytes;	     /* ceiling of shards (--unwind-memory); 0: the default */
 	const char *cache_directory; /* "/var/cache/sonde"; NULL: no cache on disk */
 };
 
