@@ -72,7 +72,7 @@ TRUTHS = {
                (START, A12 + ["do_vfork"], "(?:;vfork_burn)?" + ANY), (START, A12 + ["do_fork"], "(?:;fork_burn)?" + ANY),
                (START, A12, ANY), (THREAD, [], "")],
     "blocked": [(START, A12 + ["do_" + way], ANY) for way in ("sleep", "semaphore", "pipe", "poll", "condition")]
-               + [(THREAD, ["feed_main"], "(?:;feed_1)?" + ANY), (START, ["main"], ANY)],
+               + [(THREAD, ["feed_main"], "(?:;feed_1)?" + ANY), (START, ["main"], ANY), LIBC],
     "brief": [brief("a"), brief("b"), LIBC],
     "brief-a": [brief("a"), LIBC],
     "brief-b": [brief("b"), LIBC],
