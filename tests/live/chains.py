@@ -16,7 +16,9 @@ import re
 import sys
 
 A12 = ["main"] + [f"a{i}" for i in range(1, 13)] + ["leaf"]
-START = r";(?:_start|_start_c)(?:;~)*"
+# As far as the program's entry; or as far as libc's call of main, where libc says no more (musl's), or another walk stops
+CALL_MAIN = "(?:;__libc_start_call_main|;libc_start_main_stage2)"
+START = f"(?:;(?:_start|_start_c)(?:;~)*{CALL_MAIN}?|{CALL_MAIN})"
 THREAD = r"(?:;~)+"
 ANY = r"(?:;~)*"
 
@@ -60,7 +62,9 @@ def brief(letter):
 
 
 # Before main and behind it (the dynamic linker, exit) a stack is what libc makes of it.
-LIBC = (r"(?:;~|;_start)" + ANY, [], "")
+LIBC = ("(?:;~|;_start)" + ANY + CALL_MAIN + "?" + ANY, [], "")
+# How main itself waits for the word to go, and says what it has measured.
+SPEECH = [(START, ["main", name], ANY) for name in ("fgets", "_IO_fgets", "printf", "_IO_printf", "puts", "_IO_puts")]
 TRUTHS = {
     "chain": acts(),
     "recurse": depths(),
@@ -93,7 +97,8 @@ PLT_END = 0x1100  # the linker puts it first
 class Truth:
     def __init__(self, rows):
         self.is_chain = rows is TRUTHS["chain"]  # the static ones have it elsewhere
-        self.known = {"_start", "_start_c"}
+        rows = rows + SPEECH
+        self.known = {"_start", "_start_c", "__libc_start_call_main", "libc_start_main_stage2"}
         for start, names, below in rows:
             self.known.update(names)
             self.known.update(re.findall(r";([a-z]\w+)", below))
