@@ -97,11 +97,10 @@ PLT_END = 0x1100  # the linker puts it first
 class Truth:
     def __init__(self, rows):
         self.is_chain = rows is TRUTHS["chain"]  # the static ones have it elsewhere
+        self.own = {name for _, names, below in rows for name in names + re.findall(r";([a-z]\w+)", below)}
         rows = rows + SPEECH
-        self.known = {"_start", "_start_c", "__libc_start_call_main", "libc_start_main_stage2"}
-        for start, names, below in rows:
-            self.known.update(names)
-            self.known.update(re.findall(r";([a-z]\w+)", below))
+        self.known = self.own | {name for _, names, _ in SPEECH for name in names}
+        self.known |= {"_start", "_start_c", "__libc_start_call_main", "libc_start_main_stage2"}
         self.whole = [re.compile(start + nested(names, below)) for start, names, below in rows]
         # with the outer end missing: any of the chain may be the first
         self.parts = [re.compile(nested(names[i:], below).removesuffix("?") if names[i:] else f"(?:{below})")
@@ -122,7 +121,7 @@ class Truth:
 
     def text(self, stack):
         frames = [f for f in stack["frames"] if f["kind"] not in ("kernel", "mark", "inlined")]
-        objects = {f["object"] for f in frames if f["name"] in self.known and f["object"]}
+        objects = {f["object"] for f in frames if f["name"] in self.own}
         return "".join(";" + self.token(f, i == 0, objects) for i, f in reversed(list(enumerate(frames)))), frames
 
     def judge(self, stack):
