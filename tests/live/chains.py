@@ -5,7 +5,7 @@
 TRUTH is the program's name, FILE what `sonde profile` or `sonde offcpu` wrote as JSON. Each stack is
   exact    if it reaches the start of its thread, and is what the head comment of the program says, from there on; or the beginning of it,
            since a sample may hit any function on the way
-  cut      if it says that it is truncated, and what it shows lies in the truth without a gap
+  cut      if it says that it is truncated, and what it shows lies in the truth without a gap; or if it names none of the program's functions
   wrong    in all other cases
 A stack weighs as much as its samples (or waits). Exit status 1, with the worst stacks, unless the options hold.
 """
@@ -130,7 +130,10 @@ class Truth:
             return "exact" if not stack.get("incomplete") else "cut"
         if stack.get("incomplete"):
             return "cut" if any(e.fullmatch(text) for e in self.parts + self.whole) else "wrong"
-        return "exact" if any(e.fullmatch(text) for e in self.whole) else "wrong"
+        if any(e.fullmatch(text) for e in self.whole):
+            return "exact"
+        # the file was gone before its names were read: nothing is claimed
+        return "wrong" if any(f["name"] in self.own for f in frames) else "cut"
 
 
 def stacks_of(path, pids, comm):
