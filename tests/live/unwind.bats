@@ -89,7 +89,7 @@ seen_comm() {
 @test "unwind: signal handlers, on the same stack and on another one, have whom they interrupted below them" {
 	together profile -F 997 -- signals 1500
 	nothing_lost
-	same_as_truth signals --min 1200 --each 100 --of signal_inner,alternate_inner,small_callee
+	same_as_truth signals --min 1200 --each 50 --of signal_inner,alternate_inner,small_callee
 }
 
 # bats test_tags=host

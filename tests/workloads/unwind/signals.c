@@ -21,7 +21,7 @@ TRUTH_FN static void signal_inner(int rounds)
 TRUTH_FN static void on_signal(int number)
 {
 	UNWIND__FRAME(24);
-	signal_inner(200000 + number + frame[0]);
+	signal_inner(600000 + number + frame[0]);
 }
 
 TRUTH_FN static void alternate_inner(int rounds)
@@ -35,7 +35,7 @@ TRUTH_FN static void alternate_inner(int rounds)
 TRUTH_FN static void on_alternate(int number)
 {
 	UNWIND__FRAME(8);
-	alternate_inner(200000 + number + frame[0]);
+	alternate_inner(600000 + number + frame[0]);
 }
 
 TRUTH_FN static uint64_t small_callee(uint64_t a, uint64_t b, uint64_t c)
