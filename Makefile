@@ -212,7 +212,7 @@ fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
 # --- the suites of `make test`, one at a time
 unit cli live vm lint: ## one suite of the tests: unit, cli, live, vm, lint
 	tests/run $@
-bench: all workloads ## own cost beside other tools, and the slowdown of workloads
+bench: all workloads oracles ## own cost beside other tools, and the slowdown of workloads
 	tools/bench/run
 soak: all workloads ## SOAK_SECONDS (7200) under churn: memory, descriptors and accounting must stay flat
 	tests/soak $(or $(SOAK_SECONDS),7200)

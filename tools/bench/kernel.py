@@ -3,6 +3,7 @@
 
 Times are nanoseconds, sizes bytes.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -87,6 +88,17 @@ def ids_of(pid):
             if key in found:
                 found[key].add(int(value))
     return found["prog_id"], found["map_id"]
+
+
+def verified(pid):
+    """Instructions that the verifier went through for the programs that the process holds."""
+    found, directory = {}, f"/proc/{pid}/fdinfo"
+    for fd in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError), open(f"{directory}/{fd}") as file:
+            row = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+            if "verified_insns" in row:
+                found[int(row["prog_id"])] = int(row["verified_insns"])
+    return sum(found.values())
 
 
 def bpftool(what):

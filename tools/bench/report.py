@@ -5,7 +5,7 @@ import textwrap
 
 from workloads import WORKLOADS
 
-WORDS = {"tool", "question", "program"}  # columns that stand left
+WORDS = {"tool", "question", "program", "walk", "file"}  # columns that stand left
 
 
 def text_table(head, rows):
@@ -38,6 +38,11 @@ def aim(tool, workload, values):
     limit = tool.aims[workload.name]
     over = values and statistics.median(values) > limit
     return f"{limit / 1000:.2f}" + (" over" if over else "")
+
+
+def limit(value, most, form="{:g}", scale=1):
+    """An aim, and whether the value is over it."""
+    return "-" if most is None else form.format(most / scale) + (" over" if value > most else "")
 
 
 def slower(pairs):
@@ -116,13 +121,20 @@ def words(text):
     return textwrap.fill(text, 110)
 
 
-def write(results, facts, options):
+def blocks(tables, notes, options):
+    """Tables of a section, each with its explanation, and what is to be said about it."""
+    table = markdown_table if options.markdown else text_table
+    parts = [part for explain, head, rows in tables for part in (words(explain), table(head, rows))]
+    return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
+
+
+def write(results, options):
     """The whole report as text."""
     table = markdown_table if options.markdown else text_table
-    blocks = [words(facts), words(EXPLAIN_COST), table(*cost_table(results))]
+    parts = [words(EXPLAIN_COST), table(*cost_table(results))]
     if not options.programs:
-        blocks += [words(EXPLAIN_SLOWER), table(*slowdown_table(results))]
-        blocks += [words(EXPLAIN_START), table(*start_table(results))]
+        parts += [words(EXPLAIN_SLOWER), table(*slowdown_table(results))]
+        parts += [words(EXPLAIN_START), table(*start_table(results))]
     else:
-        blocks += [words(EXPLAIN_PROGRAMS), table(*program_table(results))]
-    return "\n\n".join(blocks)
+        parts += [words(EXPLAIN_PROGRAMS), table(*program_table(results))]
+    return "\n\n".join(parts)

@@ -79,6 +79,7 @@ TOOLS = (
     Tool("sonde wall", "states of time", **sonde("wall", "-f", "table"), aims=ACCOUNTING),
     Tool("cpudist", "on-CPU time", **libbpf("cpudist", "1", "1")),
     Tool("sonde offcpu", "off-CPU stacks", **sonde("offcpu"), aims=STACKS),
+    Tool("sonde offcpu --unwind fp", "off-CPU stacks", **sonde("offcpu", "--unwind", "fp")),
     Tool("sonde offcpu --sample", "off-CPU stacks", **sonde("offcpu", "--sample"), aims=SAMPLED),
     Tool("offcputime", "off-CPU stacks", **libbpf("offcputime", "1")),
     Tool("bpftrace offcputime", "off-CPU stacks", **bpftrace(OFFCPU_BT)),
