@@ -181,6 +181,37 @@ static void memory_limit(void **state)
 	stacks__free(s);
 }
 
+/* Snapshots of one stack come with a hash each, and the same place again under the kernel's own. */
+static void same_content(void **state)
+{
+	struct stacks *s = new_store();
+	uint64_t frames[2] = {address((void *)same_content) + 1, address((void *)same_content) + 2};
+	struct record record = describe(getpid(), 1, frames, 2), other;
+	struct stack_view first, again;
+	struct stacks_counts counts;
+
+	(void)state;
+	assert_int_equal(add(s, &record), 0);
+	other = record;
+	other.r.hash = 2;
+	assert_int_equal(add(s, &other), 0);
+	other.r.hash = 3;
+	other.frames[1]++;
+	assert_int_equal(add(s, &other), 0);
+	assert_int_equal(stacks__resolve(s), 0);
+	record.r.hash = 4; /* in a later interval */
+	assert_int_equal(add(s, &record), 0);
+	assert_int_equal(stacks__resolve(s), 0);
+	assert_int_equal(stacks__get(s, 1, &first), 0);
+	for (uint64_t hash = 1; hash <= 5; hash++)
+		assert_int_equal(stacks__same(s, hash), hash == 2 || hash == 4 ? 1 : hash);
+	assert_int_equal(stacks__get(s, 4, &again), 0);
+	assert_ptr_equal(first.frames, again.frames);
+	stacks__counts(s, &counts);
+	assert_int_equal(counts.twins, 2);
+	stacks__free(s);
+}
+
 static void check_gone(const struct record *record)
 {
 	struct stacks *s = new_store();
@@ -556,6 +587,7 @@ int main(void)
 		cmocka_unit_test(leaf_is_exact),
 		cmocka_unit_test(malformed),
 		cmocka_unit_test(memory_limit),
+		cmocka_unit_test(same_content),
 		cmocka_unit_test(gone_and_reused),
 		cmocka_unit_test(leader_has_ended),
 		cmocka_unit_test(kernel_and_user),

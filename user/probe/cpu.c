@@ -261,6 +261,31 @@ static int by_count(const void *a, const void *b)
 	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
 }
 
+static int by_stack(const void *a, const void *b)
+{
+	const struct cell_row *x = a, *y = b;
+
+	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
+}
+
+/* One row for each stack, whoever unwound it. How many. */
+static size_t join(const struct stacks *stacks, struct cell_row *rows, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		rows[i].key.a = stacks__same(stacks, rows[i].key.a);
+	if (count)
+		qsort(rows, count, sizeof(*rows), by_stack);
+	for (size_t i = 0; i < count; i++) {
+		if (kept && rows[kept - 1].key.a == rows[i].key.a)
+			rows[kept - 1].count += rows[i].count;
+		else
+			rows[kept++] = rows[i];
+	}
+	return kept;
+}
+
 static int emit(struct cpu *c, const struct cell_row *row, struct point_stream *out, struct drain *d,
 		uint64_t *samples)
 {
@@ -289,7 +314,9 @@ static int cpu__drain(struct probe *probe, struct point_stream *out, struct drai
 	err = unit__take_cells(&c->unit, &rows, &count);
 	if (!err)
 		err = stacks__resolve(probe->context->stacks);
-	qsort(rows, count, sizeof(*rows), by_count);
+	count = join(probe->context->stacks, rows, count);
+	if (count)
+		qsort(rows, count, sizeof(*rows), by_count);
 	for (size_t i = 0; !err && i < count; i++)
 		err = emit(c, &rows[i], out, d, &samples);
 	free(rows);

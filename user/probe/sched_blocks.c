@@ -70,6 +70,15 @@ static bool open_wait(const struct sched *s, const struct thread_seen *t, const 
 	return true;
 }
 
+/* One group for each stack, whoever unwound it. */
+static void join(const struct stacks *stacks, struct cell_row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		rows[i].key.a = stacks__same(stacks, rows[i].key.a);
+		rows[i].key.b = stacks__same(stacks, rows[i].key.b);
+	}
+}
+
 /* All rows of kind CELL_BLOCK, open waits behind them; caller frees. */
 static struct cell_row *gather(struct sched *s, const struct cell_row *rows, size_t count,
 			       const struct drain *d, size_t *total)
@@ -87,6 +96,7 @@ static struct cell_row *gather(struct sched *s, const struct cell_row *rows, siz
 			all[(*total)++] = rows[r];
 	while (table__next(&s->threads, &i, &key, &value))
 		*total += open_wait(s, value, d, &all[*total]);
+	join(s->probe.context->stacks, all, *total);
 	qsort(all, *total, sizeof(*all), by_group);
 	return all;
 }

@@ -81,6 +81,7 @@ static int session__open_probes(struct session *s)
 	struct stacks_options stacks = {
 		.kernel_only = o->kernel_only,
 		.user_only = o->user_only,
+		.per_thread = s->plan->stacks_per_thread,
 		.lines = o->lines,
 		.helper = {.debuginfod_urls = o->debuginfod, .started = exclude_helper, .context = s},
 		.memory_limit_bytes = STACK_MEMORY_BYTES,

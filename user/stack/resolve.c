@@ -14,6 +14,8 @@
 
 #define EXPANDED_MAX 2000 /* frames: two stacks and a bit must fit into a line of a picture */
 
+#define TWIN_BYTES 48 /* an entry of a table, with what that has to spare */
+
 /* Names that somebody has to find, and the answers of one batch. */
 struct questions {
 	struct name_key *keys;
@@ -423,6 +425,7 @@ static void add_inlined(struct stacks *s, struct stack *stack, const struct loca
 	for (size_t i = 0; i < stack->user_count; i++)
 		n += expand(&user[i], name_of(s, &locations[i]), frames + n);
 	s->bytes += n * sizeof(*frames);
+	stack->bytes += n * sizeof(*frames);
 	stack->frames = frames;
 	stack->count = (uint16_t)n;
 	stack->user_count = (uint16_t)(n - stack->kernel_count);
@@ -487,6 +490,49 @@ static void finish(struct stacks *s, struct stack *stack)
 	count_jvm(stack);
 }
 
+/* All that an output could tell of it. Texts are stored once. */
+static uint64_t content_of(const struct stacks *s, const struct stack *stack)
+{
+	const uint64_t who[] = {stack->start_boot_ns, stack->cgroup,
+				(uint64_t)stack->tgid << 32 | stack->flags,
+				(uint64_t)stack->kernel_count << 32 | stack->user_count,
+				s->options.per_thread ? stack->tid : 0};
+	uint64_t h = hash__bytes(stack->comm, sizeof(stack->comm), stack->count);
+
+	h = hash__bytes(stack->leader_comm, sizeof(stack->leader_comm), h);
+	h = hash__bytes(who, sizeof(who), h);
+	for (size_t i = 0; i < stack->count; i++) {
+		const struct frame *f = &stack->frames[i];
+		const uint64_t words[] = {(uintptr_t)f->name, (uintptr_t)f->object,
+					  (uintptr_t)f->file, (uintptr_t)f->image,
+					  f->address,	      (uint64_t)f->kind << 32 | f->line};
+
+		h = hash__bytes(words, sizeof(words), h);
+	}
+	return h;
+}
+
+/* Each snapshot has a hash of its own, and so has what the kernel's side walked: where these tell the same,
+ * one is kept, and the others' hashes lead to it. */
+static void keep_once(struct stacks *s, struct stack *stack)
+{
+	const uint64_t content = content_of(s, stack);
+	bool is_new;
+	struct stack **known = table__add(&s->contents, &content, &is_new);
+
+	if (!known)
+		return;
+	if (is_new) {
+		*known = stack;
+		return;
+	}
+	*(struct stack **)table__find(&s->stacks, &stack->hash) = *known;
+	s->bytes -= stack->bytes;
+	s->bytes += TWIN_BYTES;
+	s->counts.twins++;
+	stack__free(stack);
+}
+
 /* Images of processes that were not seen in this interval: read again if they come back. */
 static void drop_unused_images(struct stacks *s)
 {
@@ -516,6 +562,8 @@ int resolve__names(struct stacks *s)
 	/* Also after an error: a stack without names is better than none. */
 	for (size_t i = 0; i < s->pending_count; i++)
 		finish(s, s->pending[i]);
+	for (size_t i = 0; i < s->pending_count; i++)
+		keep_once(s, s->pending[i]);
 	s->pending_count = 0;
 	drop_unused_images(s);
 	source__close_files(s);

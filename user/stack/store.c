@@ -19,6 +19,7 @@ struct stacks *stacks__new(const struct stacks_options *options)
 	s->options = *options;
 	strings__init(&s->strings);
 	table__init(&s->stacks, sizeof(uint64_t), sizeof(struct stack *));
+	table__init(&s->contents, sizeof(uint64_t), sizeof(struct stack *));
 	table__init(&s->processes, sizeof(struct process_key), sizeof(struct process *));
 	table__init(&s->files, sizeof(struct file_key), sizeof(uint32_t));
 	table__init(&s->names, sizeof(struct name_key), sizeof(struct name));
@@ -30,12 +31,31 @@ struct stacks *stacks__new(const struct stacks_options *options)
 	return NULL;
 }
 
-static void free_stack(struct stack *stack)
+void stack__free(struct stack *stack)
 {
 	free(stack->pending);
 	if (stack->frames != stack->own)
 		free(stack->frames);
 	free(stack);
+}
+
+/* Several hashes may lead to one stack, which its own hash owns. */
+static void free_stacks(struct stacks *s)
+{
+	struct stack **stack;
+	const void *key;
+	void *value;
+
+	for (size_t i = 0; table__next(&s->stacks, &i, &key, &value);) {
+		stack = value;
+		if ((*stack)->hash != *(const uint64_t *)key)
+			*stack = NULL;
+	}
+	for (size_t i = 0; table__next(&s->stacks, &i, &key, &value);)
+		if (*(struct stack **)value)
+			stack__free(*(struct stack **)value);
+	table__free(&s->stacks);
+	table__free(&s->contents);
 }
 
 void stacks__free(struct stacks *s)
@@ -46,9 +66,7 @@ void stacks__free(struct stacks *s)
 
 	if (!s)
 		return;
-	while (table__next(&s->stacks, &i, &key, &value))
-		free_stack(*(struct stack **)value);
-	i = 0;
+	free_stacks(s);
 	while (table__next(&s->processes, &i, &key, &value)) {
 		process__free_mappings(*(struct process **)value);
 		free(*(struct process **)value);
@@ -56,7 +74,6 @@ void stacks__free(struct stacks *s)
 	snapshots__free(s->snapshots);
 	tables__free(s->tables);
 	source__free(s);
-	table__free(&s->stacks);
 	table__free(&s->processes);
 	table__free(&s->files);
 	table__free(&s->names);
@@ -218,7 +235,7 @@ static int store(struct stacks *s, const struct stack_record *r)
 		return -ENOMEM;
 	if (s->options.memory_limit_bytes && s->bytes + bytes > s->options.memory_limit_bytes) {
 		s->counts.refused++;
-		free_stack(stack);
+		stack__free(stack);
 		return -ENOSPC;
 	}
 	place_kernel(stack, r);
@@ -226,9 +243,10 @@ static int store(struct stacks *s, const struct stack_record *r)
 	if (!err)
 		err = keep(s, stack);
 	if (err) {
-		free_stack(stack);
+		stack__free(stack);
 		return err;
 	}
+	stack->bytes = bytes;
 	s->bytes += bytes;
 	s->counts.stored++;
 	return 0;
@@ -247,7 +265,7 @@ int stacks__add(struct stacks *s, const struct stack_record *r, size_t size)
 		return 0;
 	}
 	err = store(s, r);
-	if (!err && s->open_files >= OPEN_FILES_MAX)
+	if (!err && (s->open_files >= OPEN_FILES_MAX || s->pending_count >= PENDING_MAX))
 		err = resolve__names(s);
 	return err;
 }
@@ -317,6 +335,13 @@ int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)
 	};
 	memcpy(view->who.comm, stack->comm, sizeof(view->who.comm));
 	return 0;
+}
+
+uint64_t stacks__same(const struct stacks *s, uint64_t hash)
+{
+	struct stack *const *slot = table__find(&s->stacks, &hash);
+
+	return slot ? (*slot)->hash : hash;
 }
 
 struct helper *stacks__helper(struct stacks *s)

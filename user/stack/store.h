@@ -26,6 +26,7 @@ struct stacks_options {
 	bool kernel_only, user_only; /* -K, -U */
 	size_t memory_limit_bytes; /* of stored stacks; beyond it stacks are refused and counted; 0: no limit
 				    */
+	bool per_thread;	   /* stacks of two threads are never one */
 	bool lines;		   /* --lines: source lines and inlined functions */
 	const char *debug_directory; /* "/usr/lib/debug"; valid as long as the store */
 	struct helper_options helper;
@@ -33,6 +34,7 @@ struct stacks_options {
 
 struct stacks_counts {
 	uint64_t stored, duplicate, refused, malformed;
+	uint64_t twins; /* of the same content as one that was stored, under another hash: snapshots */
 	uint64_t processes, processes_gone;	  /* gone: its maps could not be read any more */
 	uint64_t files, files_failed;		  /* failed: could not be opened, or is no sound ELF file */
 	uint64_t incomplete;			  /* of the resolved ones */
@@ -86,6 +88,8 @@ struct stack_view {
 };
 /* -ENOENT: never stored (its record was lost). Pointers stay valid until stacks__free. */
 int stacks__get(const struct stacks *, uint64_t hash, struct stack_view *);
+/* The hash under which a stack with the same frames of the same process was stored first; else `hash`. */
+uint64_t stacks__same(const struct stacks *, uint64_t hash);
 void stacks__counts(const struct stacks *, struct stacks_counts *);
 /*
  * A JVM whose own code keeps no frame pointers: a quarter or more of its stacks were truncated there. Each is

@@ -61,6 +61,7 @@ struct name {
 
 struct stack {
 	uint64_t hash, start_boot_ns, cgroup;
+	size_t bytes; /* of memory that is accounted for */
 	uint32_t tgid, tid, flags;
 	uint16_t end, kernel_count, user_count, count; /* kernel + user + mark = count */
 	char comm[COMM_LEN], leader_comm[COMM_LEN];
@@ -75,7 +76,8 @@ struct stacks {
 	struct stacks_options options;
 	struct helper *helper;
 	struct strings strings;
-	struct table stacks;	/* hash -> struct stack * */
+	struct table stacks;	/* hash -> struct stack *, which is owned by its own hash */
+	struct table contents;	/* of those that have their names: what they say -> struct stack * */
 	struct table processes; /* struct process_key -> struct process * */
 	struct table files;	/* struct file_key -> uint32_t: index in sources */
 	struct table names;	/* struct name_key -> struct name */
@@ -93,6 +95,8 @@ struct stacks {
 /* store.c: the record's process, its mappings read at first sight. NULL: no memory. */
 struct process *stacks__process(struct stacks *s, const struct stack_record *r);
 
+void stack__free(struct stack *stack);
+
 /* resolve.c: as stacks__resolve(), of the stacks that are stored so far. */
 int resolve__names(struct stacks *s);
 
@@ -108,6 +112,7 @@ void source__name_images(struct stacks *s);
 /* Closes the files that were held for the resolve that is done. */
 void source__close_files(struct stacks *s);
 
-#define OPEN_FILES_MAX 128 /* held at a time; then a resolve comes early */
+#define OPEN_FILES_MAX 128  /* held at a time; then a resolve comes early */
+#define PENDING_MAX    8192 /* the same, for stacks: many may turn out to be one */
 
 #endif
