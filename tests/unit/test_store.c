@@ -186,13 +186,11 @@ static void same_content(void **state)
 {
 	struct stacks *s = new_store();
 	uint64_t frames[2] = {address((void *)same_content) + 1, address((void *)same_content) + 2};
-	struct record record = describe(getpid(), 1, frames, 2), other;
+	struct record record = describe(getpid(), 1, frames, 2), other = record;
 	struct stack_view first, again;
-	struct stacks_counts counts;
 
 	(void)state;
 	assert_int_equal(add(s, &record), 0);
-	other = record;
 	other.r.hash = 2;
 	assert_int_equal(add(s, &other), 0);
 	other.r.hash = 3;
@@ -207,8 +205,6 @@ static void same_content(void **state)
 		assert_int_equal(stacks__same(s, hash), hash == 2 || hash == 4 ? 1 : hash);
 	assert_int_equal(stacks__get(s, 4, &again), 0);
 	assert_ptr_equal(first.frames, again.frames);
-	stacks__counts(s, &counts);
-	assert_int_equal(counts.twins, 2);
 	stacks__free(s);
 }
 
