@@ -41,6 +41,7 @@ struct world {
 	struct unlinked unlinked[64];
 	size_t unlinked_count;
 	int waits, sets, shards;
+	int set_error; /* the kernel's side takes no process */
 	struct strings strings;
 
 	/* the builder */
@@ -107,6 +108,8 @@ static inline int world__set_process(void *context, const struct unwind_process_
 	struct world *w = context;
 	struct known *known = world__find(w, key);
 
+	if (w->set_error)
+		return w->set_error;
 	w->sets++;
 	w->told = *value;
 	for (uint32_t i = 1; i < value->count; i++)

@@ -269,6 +269,30 @@ static void too_many_processes(void **state)
 	world__free(w);
 }
 
+/* What is known of a process no longer holds, and its files are let go: better nothing than that. */
+static void not_told(void **state)
+{
+	struct mapping m = {.start = 0x1000, .end = 0x3000, .kind = MAPPED_ANON, .path = ""};
+	struct world *w = world__new(0, NULL);
+	struct process p = {.key = {1, 1, 1}, .mappings = &m, .count = 1};
+	uint32_t left = (uint32_t)ranges__left(&w->tables->free_segments);
+
+	(void)state;
+	assert_int_equal(tables__set_process(w->tables, &p, 0), 0);
+	m.end = 0x5000;
+	w->set_error = -ENOMEM;
+	assert_int_equal(tables__set_process(w->tables, &p, 0), -ENOMEM);
+	assert_false(tables__knows(w->tables, &p.key));
+	assert_int_equal(w->process_count, 0);
+	w->set_error = 0;
+	assert_int_equal(tables__set_process(w->tables, &p, 0), 0);
+	assert_true(tables__knows(w->tables, &p.key));
+	tables__remove_process(w->tables, &p.key);
+	memory__flush_limbo(w->tables);
+	assert_int_equal(ranges__left(&w->tables->free_segments), left);
+	world__free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +300,7 @@ int main(void)
 		cmocka_unit_test(kinds),       cmocka_unit_test(no_code_there),
 		cmocka_unit_test(by_hand),     cmocka_unit_test(exec_pages),
 		cmocka_unit_test(crowded),     cmocka_unit_test(too_many_processes),
+		cmocka_unit_test(not_told),
 	};
 
 	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);

@@ -14,7 +14,8 @@
 
 #define EXPANDED_MAX 2000 /* frames: two stacks and a bit must fit into a line of a picture */
 
-#define TWIN_BYTES 48 /* an entry of a table, with what that has to spare */
+#define IMAGES_KEPT 512 /* of processes that were not seen in the last interval; some KB each */
+#define TWIN_BYTES  48	/* an entry of a table, with what that has to spare */
 
 /* Names that somebody has to find, and the answers of one batch. */
 struct questions {
@@ -533,10 +534,11 @@ static void keep_once(struct stacks *s, struct stack *stack)
 	stack__free(stack);
 }
 
-/* Images of processes that were not seen in this interval: read again if they come back. */
+/* Images of processes that were not seen in this interval: read again if they come back. Some are kept for
+ * processes that come back only to end. */
 static void drop_unused_images(struct stacks *s)
 {
-	size_t i = 0;
+	size_t i = 0, kept = 0;
 	const void *key;
 	void *value;
 
@@ -544,7 +546,8 @@ static void drop_unused_images(struct stacks *s)
 		struct process *p = *(struct process **)value;
 
 		if (!p->used && !p->gone) {
-			process__free_mappings(p);
+			if (p->count && ++kept > IMAGES_KEPT)
+				process__free_mappings(p);
 			p->stale = true;
 		}
 		p->used = false;

@@ -209,6 +209,9 @@ int snapshots__add(struct snapshots *s, const struct snapshot_record *r)
 	process = stacks__process(s->stacks, &r->stack);
 	if (!process)
 		return -ENOMEM;
+	/* Its mappings were let go: they say which file is to be asked for, and what is code. */
+	if (process->stale)
+		source__reread(s->stacks, process);
 	if (s->count == PARKED_MAX)
 		try_all(s, true);
 	err = park(s, process, r);

@@ -331,8 +331,11 @@ void source__reread(struct stacks *s, struct process *p)
 	if (!p->stale && units__now_ns() - p->read_at_ns < p->reread_after_ns)
 		return;
 	dir = process__open(p);
-	if (dir < 0)
+	if (dir < 0) { /* what was read before has to do, and holds for ever */
+		p->stale = false;
+		p->read_at_ns = units__now_ns();
 		return;
+	}
 	if (process__read(p, dir, &s->strings))
 		p->read_at_ns = units__now_ns();
 	close(dir);

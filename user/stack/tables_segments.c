@@ -285,10 +285,31 @@ static int take_segments(struct tables *t, const struct watched *w, uint32_t cou
 	}
 }
 
+static struct unwind_process_key key_of(const struct watched *w)
+{
+	return (struct unwind_process_key){w->who.key.start_boot_ns, (uint32_t)w->who.key.tgid,
+					   (uint32_t)w->who.key.exec_id};
+}
+
 static bool is_published(const struct tables *t, const struct watched *w, const struct segments *s)
 {
 	return w->is_public && s->count == w->range.count &&
 	       !memcmp(s->at, &t->memory.segments[w->range.first], s->count * sizeof(*s->at));
+}
+
+/* The kernel's side must not go on by what it was told: what that refers to may soon belong to another file.
+ */
+static int unpublish(struct tables *t, struct watched *w, int err)
+{
+	const struct unwind_process_key key = key_of(w);
+
+	if (w->is_public)
+		t->memory.remove_process(t->memory.context, &key);
+	if (w->range.count)
+		memory__retire(t, LIMBO_SEGMENTS, 0, w->range.first, w->range.count);
+	w->range = (struct unwind_process){0};
+	w->is_public = false;
+	return err;
 }
 
 /* A segment is two words, which no reader sees change at once: a new range, then one update of the process.
@@ -297,8 +318,7 @@ int watched__publish(struct tables *t, struct watched *w)
 {
 	struct segments s = {.at = t->scratch};
 	struct unwind_process range = {.exec_pages = w->exec_pages};
-	struct unwind_process_key key = {w->who.key.start_boot_ns, (uint32_t)w->who.key.tgid,
-					 (uint32_t)w->who.key.exec_id};
+	const struct unwind_process_key key = key_of(w);
 	bool is_same;
 	int err = 0;
 
@@ -313,7 +333,7 @@ int watched__publish(struct tables *t, struct watched *w)
 	if (!is_same)
 		err = take_segments(t, w, s.count, &range.first);
 	if (err)
-		return err;
+		return unpublish(t, w, err);
 	if (!is_same)
 		memcpy(&t->memory.segments[range.first], s.at, s.count * sizeof(*s.at));
 	err = t->memory.set_process(t->memory.context, &key, &range);
@@ -321,7 +341,7 @@ int watched__publish(struct tables *t, struct watched *w)
 		/* Nobody has seen them. */
 		if (!is_same)
 			ranges__give(&t->free_segments, range.first, range.count);
-		return err;
+		return unpublish(t, w, err);
 	}
 	if (!is_same && w->range.count)
 		memory__retire(t, LIMBO_SEGMENTS, 0, w->range.first, w->range.count);
