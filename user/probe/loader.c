@@ -52,7 +52,7 @@ static unsigned best_loop(const struct loader_options *o)
 		return 0;
 	if (o->unwind == UNWIND_BY_TABLES_EACH)
 		return LOOP_EACH;
-	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACING, BPF_FUNC_loop, NULL) == 1 ? LOOP_BPF
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_loop, NULL) == 1 ? LOOP_BPF
 											: LOOP_EACH;
 }
 
