@@ -466,8 +466,8 @@ static void print_menders(const struct check_process *p, struct buf *out)
 	if (list.len > 1)
 		buf__printf(out, "  apt install%.*s\n", (int)list.len - 1, buf__text(&list));
 	if (from_debug_archive)
-		buf__puts(out, "  (packages -dbgsym are in the distribution's archive of debug symbols, "
-			       "which apt must know)\n");
+		buf__puts(out,
+			  "  (-dbgsym: in the distribution's archive of debug symbols; apt must know it)\n");
 	buf__free(&list);
 }
 

@@ -84,7 +84,7 @@ int session__describe(struct session *s)
 	describe_tables(s, &out);
 	buf__puts(&out, "privileges: CAP_BPF and CAP_PERFMON");
 	if (samples)
-		buf__puts(&out, "; CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
+		buf__puts(&out, ";\n  CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
 	buf__puts(&out,
 		  ";\n  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
 	err = buf__write(&out, stdout);
