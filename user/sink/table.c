@@ -209,7 +209,7 @@ static void draw_coverage(struct page *p, const struct coverage *c)
 		page__safe(&line, c->worst_reason);
 	}
 	put_reasons(&line, c);
-	page__wrap(p, INK_WARN, buf__text(&line), " ");
+	page__wrap(p, INK_WARN, buf__text(&line), c->reason_count > 1 ? " " : ": ");
 	p->out.failed |= line.failed;
 	buf__free(&line);
 }
