@@ -133,6 +133,8 @@ class Truth:
             return "cut" if of_main or any(e.fullmatch(text) for e in self.parts + self.whole) else "wrong"
         if of_main or any(e.fullmatch(text) for e in self.whole):
             return "exact"
+        if re.fullmatch(START + ANY, text):  # libc before main, and behind it
+            return "exact"
         # the file was gone before its names were read: nothing is claimed
         return "wrong" if any(f["name"] in self.own for f in frames) else "cut"
 

@@ -17,7 +17,8 @@ setup_file() {
 	nothing_lost
 	coverage_is_that_of_the_stacks
 	in_vm || same_as_truth chain --min 700 --each 30 --of "$every_act"
-	same_as_truth chain --min 100
+	# where everything is slow, and lazy binding not rare, some of it is cut: the dynamic linker's frame hangs on a register that others use
+	same_as_truth chain --min 100 --exact "$(in_vm && echo 95 || echo 99.9)"
 }
 
 # bats test_tags=host
