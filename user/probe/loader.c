@@ -53,7 +53,7 @@ static unsigned best_loop(const struct loader_options *o)
 	if (o->unwind == UNWIND_BY_TABLES_EACH)
 		return LOOP_EACH;
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_PERF_EVENT, BPF_FUNC_loop, NULL) == 1 ? LOOP_BPF
-											: LOOP_EACH;
+											   : LOOP_EACH;
 }
 
 /* Without tables stacks end where frame pointers do: less, and said with every profile, but no reason to
