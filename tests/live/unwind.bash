@@ -49,13 +49,13 @@ watch() {
 
 # same_as_truth TRUTH OPTION...: see chains.py
 same_as_truth() {
-	"$python" "$BATS_TEST_DIRNAME/chains.py" "$1" "$out" "${@:2}" >&2
+	"$python" "$root/tests/live/chains.py" "$1" "$out" "${@:2}" >&2
 }
 
 # callers_called OPTION...: of all of $pids, see callsites.py
 callers_called() {
 	[ "$(uname -m)" = x86_64 ] || return 0
-	"$python" "$BATS_TEST_DIRNAME/callsites.py" "$out" "${pids[@]}" "$@" >&2
+	"$python" "$root/tests/live/callsites.py" "$out" "${pids[@]}" "$@" >&2
 }
 
 # jiffies PID: the CPU time that it has used

@@ -1,0 +1,127 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Stacks of programs without frame pointers, on every kernel of the matrix: whole where there are unwind tables, by both loops and both
+# kinds of hooks; where there are none, short, and said to be.
+load ../live/common
+load ../live/unwind
+
+# Loops over functions began with 5.13; lockdown=confidentiality lets no BPF program read user memory.
+walks_by_tables() {
+	[ -z "${SONDE_LOCKDOWN:-}" ] && [ "$(printf '%s\n' 5.13 "$(uname -r)" | sort -V | head -n 1)" = 5.13 ]
+}
+
+# What was loaded, best first, and the older loop; without tables there is one way.
+each_way() {
+	ways=("")
+	! walks_by_tables || ways+=(--force-each --force-raw "--force-raw --force-each")
+}
+
+# Everything that is not whole says the one reason, and what is shown of it is right.
+short_and_said() {
+	same_as_truth "$1" --min "$2" --exact 0 --wrong "$3"
+	same "$(json -n -c '[inputs | select(.type == "stack").incomplete // empty] | unique' "$out")" '["no frame pointers"]'
+}
+
+# What an emulated CPU reads for the first time takes it longer than such a program lives.
+read_everything_once() {
+	"$sonde" profile -q -F 199 -o "$tmp/first.json" -- "$workloads/unwind/chain" --now 30 >/dev/null
+}
+
+@test "unwind: samples of a chain of twelve are exact in both loops, or are short and say so" {
+	local way ways
+	each_way
+	read_everything_once
+	for way in "${ways[@]}"; do
+		echo "profile $way" >&2
+		# shellcheck disable=SC2086 # words
+		together profile -q -F 499 $way -- chain 25
+		nothing_lost
+		coverage_is_that_of_the_stacks
+		if walks_by_tables; then
+			# main itself asks for the time now and then
+			same_as_truth chain --min 50 --exact 97 --wrong 3
+		else
+			# what a walk by frame pointers makes of registers that hold none
+			short_and_said chain 50 20
+		fi
+	done
+}
+
+whole_waits() {
+	local name
+	# shellcheck disable=SC2086 # words
+	run_command offcpu $1 -- unwind/blocked
+	nothing_lost
+	if ! walks_by_tables; then
+		short_and_said blocked 142 0
+		return
+	fi
+	same_as_truth blocked --min 142 --exact 100 --wrong 0
+	for name in sleep semaphore pipe poll condition; do
+		same "$name $(waits_in "do_$name")" "$name $(said "${name}_blocks")"
+	done
+}
+
+@test "unwind: each wait is known to its last frame in both loops and with both kinds of hooks, or is short and says so" {
+	local way ways
+	each_way
+	for way in "${ways[@]}"; do
+		exactly whole_waits "$way"
+	done
+}
+
+# above FUNCTION: of its weight, how much has main and all twelve in their order above it
+has_whole_chain() {
+	local chain='(^|;)_start;[^ ]*;main;a1;a2;a3;a4;a5;a6;a7;a8;a9;a10;a11;a12;leaf;'
+	[ "$(folded_weight "$tmp/wall.folded" "$1")" -gt 0 ]
+	same "$1 $(folded_weight "$tmp/wall.folded" "$chain$1(;|\$)")" "$1 $(folded_weight "$tmp/wall.folded" ";$1(;|\$)")"
+}
+
+@test "unwind: stacks of wall are whole, too, on the CPU and off it" {
+	local way
+	walks_by_tables || skip "no unwind tables on this kernel: what its stacks say, offcpu and profile have shown"
+	for way in "" "--force-raw --force-each"; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" wall -q $way -o "$tmp/wall.folded" -- "$workloads/unwind/blocked" --now >"$tmp/said"
+		for name in sleep semaphore pipe poll condition; do
+			has_whole_chain "do_$name"
+		done
+	done
+}
+
+# probe_returns PROGRAM FUNCTION...: uretprobes of the kernel's own, which count
+probe_returns() {
+	local program=$1 function at
+	for function in "${@:2}"; do
+		at=$(nm "$program" | sed -n "s/^\([0-9a-f]*\) [tT] $function\$/\1/p")
+		echo "r:sonde_test/$function $program:0x$at" >>/sys/kernel/tracing/uprobe_events
+		echo 1 >"/sys/kernel/tracing/events/sonde_test/$function/enable"
+	done
+}
+
+drop_probes() {
+	local switch
+	for switch in /sys/kernel/tracing/events/sonde_test/*/enable; do
+		[ ! -e "$switch" ] || echo 0 >"$switch"
+	done
+	echo >/sys/kernel/tracing/uprobe_events
+}
+
+teardown() {
+	[ ! -d /sys/kernel/tracing/events/sonde_test ] || drop_probes
+	lib__cleanup
+}
+
+# The kernel probes files that it can read pages of: a copy in memory.
+@test "unwind: uretprobes on the way change nothing" {
+	local hits program=$tmp/blocked
+	walks_by_tables || skip "no unwind tables on this kernel"
+	cp "$workloads/unwind/blocked" "$program"
+	probe_returns "$program" a3 a9 leaf
+	"$sonde" offcpu -q -o "$out" -- "$program" --now >"$tmp/said"
+	nothing_lost
+	hits=$(awk '$2 == "a9" { print $3 }' /sys/kernel/tracing/uprobe_profile)
+	[ "$hits" -ge 119 ] || fail "the probes were not hit: $(cat /sys/kernel/tracing/uprobe_profile)"
+	same_as_truth blocked --min 142 --exact 100 --wrong 0
+	same "$(waits_in do_sleep)" "$(said sleep_blocks)"
+}
