@@ -26,6 +26,7 @@ share() {
 	coverage_is_that_of_the_stacks
 }
 
+# bats test_tags=host
 @test "cpu: three functions appear in the order of their shares, each called by main" {
 	run_command profile -F 499 -- burn 1
 	nothing_lost

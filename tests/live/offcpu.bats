@@ -57,6 +57,7 @@ known_blocks() {
 	[ "$(json -n '[inputs | select(.type == "interval")] | length' "$out")" -gt 1 ] || headline_is_the_sum
 }
 
+# bats test_tags=host
 @test "offcpu: 101 x 20 ms of sleep, 53 x 30 ms of futex, 29 x 40 ms of pipe: exact counts, time, stack, reason" {
 	exactly known_blocks
 }
@@ -81,6 +82,7 @@ known_blocks_by_pid() {
 	done
 }
 
+# bats test_tags=host
 @test "offcpu: with -p, attached before the waits begin, the counts are the same" {
 	exactly known_blocks_by_pid
 }
@@ -102,6 +104,7 @@ known_blocks_by_pid() {
 	done
 }
 
+# bats test_tags=host
 @test "offcpu: a deadlock that happens while sonde looks shows every thread with its stack" {
 	start_workload deadlock 4
 	attach offcpu -q -p "$pid" -o "$out"
@@ -121,6 +124,7 @@ long_waits() {
 	in_vm || same "$(waits_in sleep_thread)" 0
 }
 
+# bats test_tags=host
 @test "offcpu: --min leaves out shorter waits and keeps the others" {
 	exactly long_waits
 	run_command offcpu --min 1h -- block

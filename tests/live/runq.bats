@@ -3,6 +3,7 @@
 # sonde runq: waits for a CPU, counted by the kernel itself and timed by construction.
 load common
 
+# bats test_tags=host
 @test "runq: over the whole life of spinning threads the count equals their context switches" {
 	exactly whole_life 5 -- spin 4 0 1
 }

@@ -243,6 +243,7 @@ quiet_intervals() {
 	seen burn_grandchild
 }
 
+# bats test_tags=host
 @test "target: a COMMAND is followed from its first instruction on" {
 	local self
 	run_command wall -- tree 1

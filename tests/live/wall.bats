@@ -78,6 +78,7 @@ headline_is_the_sum() {
 	within "$(in_headline 'unknown N s')" "$(awk -v ns="$unknown" 'BEGIN { print ns / 1e9 }')" 0 0.002
 }
 
+# bats test_tags=host
 @test "wall: with -p the states of each thread sum to the elapsed time, threads that never switch included" {
 	local tid elapsed raw variants
 	few "" -- --force-raw
@@ -95,6 +96,7 @@ headline_is_the_sum() {
 	done
 }
 
+# bats test_tags=host
 @test "wall: a client that polls one socket is in network, one that polls several kinds is idle" {
 	local main
 	run_command wall -- phases 50
@@ -103,6 +105,7 @@ headline_is_the_sum() {
 	[ "$(state_ns idle "$main")" -gt $(($(phase epoll) / 2)) ]
 }
 
+# bats test_tags=host
 @test "wall: threads of a deadlock that began before are in lock all the time" {
 	start_workload deadlock 4 --now
 	wait_until 20 has_line "$tmp/$pid.out" '^blocked 4'
@@ -151,6 +154,7 @@ hardly_any_system_call() {
 	exactly hardly_any_system_call
 }
 
+# bats test_tags=host
 @test "wall: each interval of the machine's threads sums to thread time, and unknown stays below 0.1 per cent" {
 	start_workload pingpong 1 100000000
 	go "$pid"

@@ -10,10 +10,10 @@ walks_by_tables() {
 	[ -z "${SONDE_LOCKDOWN:-}" ] && [ "$(printf '%s\n' 5.13 "$(uname -r)" | sort -V | head -n 1)" = 5.13 ]
 }
 
-# What was loaded, best first, and the older loop; without tables there is one way.
-each_way() {
-	ways=("")
-	! walks_by_tables || ways+=(--force-each --force-raw "--force-raw --force-each")
+# ways_of OPTIONS OPTIONS: both loops, both kinds of hooks, in two runs; without tables there is one way.
+ways_of() {
+	ways=("$1")
+	! walks_by_tables || ways+=("$2")
 }
 
 # Everything that is not whole says the one reason, and what is shown of it is right.
@@ -22,27 +22,25 @@ short_and_said() {
 	same "$(json -n -c '[inputs | select(.type == "stack").incomplete // empty] | unique' "$out")" '["no frame pointers"]'
 }
 
-# What an emulated CPU reads for the first time takes it longer than such a program lives.
-read_everything_once() {
-	"$sonde" profile -q -F 199 -o "$tmp/first.json" -- "$workloads/unwind/chain" --now 30 >/dev/null
-}
-
+# The chain lives on until sonde has read what it is made of: an emulated CPU takes longer for that than short programs live.
 @test "unwind: samples of a chain of twelve are exact in both loops, or are short and say so" {
 	local way ways
-	each_way
-	read_everything_once
+	ways_of "" "--force-raw --force-each"
+	start_workload unwind/chain 1000000
+	pids=("$pid")
+	go "$pid"
 	for way in "${ways[@]}"; do
 		echo "profile $way" >&2
 		# shellcheck disable=SC2086 # words
-		together profile -q -F 499 $way -- chain 25
+		watch 25 profile -q -F 299 $way
 		nothing_lost
 		coverage_is_that_of_the_stacks
 		if walks_by_tables; then
 			# main itself asks for the time now and then
-			same_as_truth chain --min 50 --exact 97 --wrong 3
+			same_as_truth chain --min 30 --exact 97 --wrong 3
 		else
 			# what a walk by frame pointers makes of registers that hold none
-			short_and_said chain 50 20
+			short_and_said chain 30 20
 		fi
 	done
 }
@@ -64,21 +62,22 @@ whole_waits() {
 
 @test "unwind: each wait is known to its last frame in both loops and with both kinds of hooks, or is short and says so" {
 	local way ways
-	each_way
+	ways_of --force-each --force-raw
 	for way in "${ways[@]}"; do
 		exactly whole_waits "$way"
 	done
 }
 
-# above FUNCTION: of its weight, how much has main and all twelve in their order above it
+# has_whole_chain FUNCTION: all of its weight has main and all twelve above it, in their order
 has_whole_chain() {
 	local chain='(^|;)_start;[^ ]*;main;a1;a2;a3;a4;a5;a6;a7;a8;a9;a10;a11;a12;leaf;'
 	[ "$(folded_weight "$tmp/wall.folded" "$1")" -gt 0 ]
+	grep "$1" "$tmp/wall.folded" >&2
 	same "$1 $(folded_weight "$tmp/wall.folded" "$chain$1(;|\$)")" "$1 $(folded_weight "$tmp/wall.folded" ";$1(;|\$)")"
 }
 
 @test "unwind: stacks of wall are whole, too, on the CPU and off it" {
-	local way
+	local way name
 	walks_by_tables || skip "no unwind tables on this kernel: what its stacks say, offcpu and profile have shown"
 	for way in "" "--force-raw --force-each"; do
 		# shellcheck disable=SC2086 # words
