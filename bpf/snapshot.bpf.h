@@ -10,9 +10,9 @@
 #include "stack_record.bpf.h"
 
 #ifdef NO_UNWIND_TABLES
-#define stack__by_table(p, task, sampled, count, l) STACK_BY_KERNEL
-#define stack__compare(p, task, how)		    ((void)(how))
-#define UNWIND_MISSING				    STACK_NO_FRAME_PTR
+#define stack__by_table(p, task, sampled, count) STACK_BY_KERNEL
+#define stack__compare(how)			 ((void)(how))
+#define UNWIND_MISSING				 STACK_NO_FRAME_PTR
 #else
 #define UNWIND_MISSING	 (unwind_loop ? STACK_NO_TABLE : STACK_NO_FRAME_PTR)
 
@@ -138,28 +138,46 @@ inline_always void registers__without_probes(struct unwind_registers *to, struct
 
 #define RETURNS_LOOK 16
 
-/* Return addresses that uretprobes have replaced: the walk finds their trampoline on the stack. */
-inline_always void registers__returns(struct unwind_registers *to, struct task_struct *task, bool interrupted)
+/* Return addresses that uretprobes have replaced: the walk finds their trampoline on the stack. Global: the
+ * loop would multiply the paths of whoever calls it, and so the load time. */
+__noinline int registers__add_returns(u32 which, u32 interrupted)
 {
-	struct uprobe_task *utask = BPF_CORE_READ(task, utask);
+	struct stack_place *p = place__get(which);
+	struct unwind_registers *to;
 	struct return_instance *call;
-	u32 count = 0;
+	struct uprobe_task *utask;
+	struct task_struct *task;
 
+	if (!p)
+		return 0;
+	to = &p->walk.start;
+	task = (struct task_struct *)p->task;
+	utask = BPF_CORE_READ(task, utask);
 	to->trampoline = to->return_count = 0;
 	if (!utask)
-		return;
+		return 0;
 	to->trampoline = BPF_CORE_READ(task, mm, uprobes_state.xol_area, vaddr);
 	call = BPF_CORE_READ(utask, return_instances);
 	for (u32 i = 0; i < RETURNS_LOOK && call; i++) {
+		/* counted in memory: the verifier would follow each number by itself */
+		u32 count = *(volatile u32 *)&to->return_count;
+
 		if (!BPF_CORE_READ(call, chained) && count < UNWIND_RETURNS) {
 			to->returns[count].at = BPF_CORE_READ(call, stack);
 			to->returns[count].address = BPF_CORE_READ(call, orig_ret_vaddr);
-			count++;
+			to->return_count = count + 1;
 		}
 		call = BPF_CORE_READ(call, next);
 	}
-	to->return_count = count;
 	registers__without_probes(to, utask, interrupted);
+	return 0;
+}
+
+inline_always void registers__returns(u32 which, struct stack_place *p, struct task_struct *task,
+				      bool interrupted)
+{
+	p->task = (u64)task; /* global functions take no pointers to tasks before 6.9 */
+	registers__add_returns(which, interrupted);
 }
 
 /* --- snapshots */
@@ -325,6 +343,23 @@ inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, s
 	return true;
 }
 
+#define SNAPSHOT_WALKED	 1 /* from where the walk stands on */
+#define SNAPSHOT_COMPARE 2 /* beside a stack that was walked */
+
+/* Of the current task. Global: its copying loop is verified once, not once per path that leads to it. */
+__noinline int snapshot__here(u32 what)
+{
+	struct stack_place *p = place__get(PLACE_HERE);
+	struct task_struct *task = task__current();
+	struct loss *l = loss__here();
+
+	if (!p || !l)
+		return 0;
+	if (what & SNAPSHOT_COMPARE)
+		return snapshot__emit(NULL, p, task, false, STACK_FLAG_COMPARE);
+	return snapshot__send(NULL, p, task, what & SNAPSHOT_WALKED, l);
+}
+
 /* --- all of it */
 
 inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *task, bool *stale)
@@ -348,7 +383,7 @@ inline_always bool unwind__wants_snapshot(const struct stack_place *p)
 }
 
 inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_struct *task,
-					     const struct sampled_regs *sampled, u32 count, struct loss *l)
+					     const struct sampled_regs *sampled, u32 count)
 {
 	bool stale, known, is_64bit = true;
 
@@ -362,22 +397,22 @@ inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_
 	}
 	if (!is_64bit)
 		return STACK_BY_KERNEL;
-	registers__returns(&p->walk.start, task, !sampled);
+	registers__returns(PLACE_HERE, p, task, !sampled);
 	known = unwind__begin_for(p, task, &stale);
-	if (stale && snapshot__send(NULL, p, task, false, l))
+	if (stale && snapshot__here(0))
 		return STACK_BY_SNAPSHOT;
 	if (!known)
 		return STACK_BY_KERNEL;
 	unwind__walk(PLACE_HERE, count);
-	if (!stale && unwind__wants_snapshot(p) && snapshot__send(NULL, p, task, true, l))
+	if (!stale && unwind__wants_snapshot(p) && snapshot__here(SNAPSHOT_WALKED))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }
 
-inline_always void stack__compare(struct stack_place *p, struct task_struct *task, enum stack_how how)
+inline_always void stack__compare(enum stack_how how)
 {
 	if (unwind_compare && how == STACK_BY_TABLE)
-		snapshot__emit(NULL, p, task, false, STACK_FLAG_COMPARE);
+		snapshot__here(SNAPSHOT_COMPARE);
 }
 
 #endif

@@ -97,7 +97,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 	r = &p->scratch.record;
 	count = stack__kernel_part(ctx, p, task, may_be_irq);
 	if (stack_user && !(r->flags & STACK_NO_USER) && has_user_stack(task)) {
-		how = stack__by_table(p, task, sampled, count, l);
+		how = stack__by_table(p, task, sampled, count);
 
 		if (how == STACK_BY_SNAPSHOT) {
 			*published = true;
@@ -111,7 +111,7 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 	}
 	stack__hash_frames(PLACE_HERE, count);
 	*published = r->hash == last_known || stack__publish(p, task, l);
-	stack__compare(p, task, how);
+	stack__compare(how);
 	return r->hash;
 }
 

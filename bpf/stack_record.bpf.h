@@ -44,6 +44,7 @@ struct stack_place {
 	struct stack_hash hash;
 #ifndef NO_UNWIND_TABLES
 	u64 budget_second, snapshots; /* taken since then on this CPU */
+	u64 task;		      /* whose registers these are */
 	struct unwind_walk walk;
 #endif
 	union stack_scratch scratch;

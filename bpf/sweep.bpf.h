@@ -76,7 +76,7 @@ inline_always enum stack_how stack__remote_by_table(struct stack_place *p, struc
 
 	if (unwind_loop != UNWIND_LOOP_BPF || !registers__from_task(&p->walk.start, task, USER_REMOTE))
 		return STACK_BY_KERNEL;
-	registers__returns(&p->walk.start, task, false);
+	registers__returns(PLACE_SWEEP, p, task, false);
 	known = unwind__begin_for(p, task, &stale);
 	if (stale && snapshot__send(task, p, task, false, l))
 		return STACK_BY_SNAPSHOT;
