@@ -115,6 +115,34 @@ inline_always bool registers__from_task(struct unwind_registers *to, struct task
 	return !REGS_COMPAT(regs);
 }
 
+#if UNWIND_HAS_LINK
+#define TRAMPOLINE_BYTES 4 /* a breakpoint */
+#else
+#define TRAMPOLINE_BYTES 32 /* x86: 17 at most */
+#endif
+
+/* In the trampoline: a function has returned. Where to, the kernel knows, until it puts that on the stack, in
+ * place of the first of three registers that are saved there (x86, since ff474a78cef5 (6.11)). */
+inline_always void registers__after_return(struct unwind_registers *to)
+{
+#if UNWIND_HAS_LINK
+	if (to->return_count)
+		to->ip = to->returns[0].address;
+#else
+	u64 cfa = to->returns[0].at + 8, offset = to->ip - to->trampoline, at = to->sp + 16;
+
+	if (to->return_count && cfa - to->sp <= 24) {
+		to->ip = to->returns[0].address;
+		to->sp = cfa;
+		return;
+	}
+	at -= offset > 13 ? 8 : 0; /* behind the first pop */
+	at -= offset > 15 ? 8 : 0;
+	if (!bpf_probe_read_user(&to->ip, sizeof(to->ip), (void *)at))
+		to->sp = at + 8;
+#endif
+}
+
 /* Where the instruction pointer would be if uprobes had changed nothing: a breakpoint replaces an
  * instruction, which then runs elsewhere as a copy; a uretprobe's trampoline stands where a call returns to.
  */
@@ -123,8 +151,8 @@ inline_always void registers__without_probes(struct unwind_registers *to, struct
 {
 	u8 opcode = 0;
 
-	if (to->ip == to->trampoline && to->return_count) {
-		to->ip = to->returns[0].address;
+	if (to->trampoline && to->ip - to->trampoline < TRAMPOLINE_BYTES) {
+		registers__after_return(to);
 		return;
 	}
 	if (to->trampoline && to->ip >> 12 == to->trampoline >> 12) {

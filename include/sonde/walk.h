@@ -343,25 +343,45 @@ unwind_inline int unwind__gap_exact(UNWIND_READER r, struct unwind_walk *w)
 }
 #endif
 
+/* What ends a signal handler: nobody has called it. */
+unwind_inline int unwind__is_sigreturn(UNWIND_READER r, __u64 address)
+{
+	__u64 code;
+
+	return !unwind__read(r, &code, sizeof(code), address) && code == UNWIND_SIGRETURN;
+}
+
+/*
+ * Whether a frame found by the frame pointer may return there. The outermost function of a stack, whose
+ * caller's frame pointer is zero, may do so to where nobody called from: Go's runtime.goexit.
+ */
+unwind_inline int unwind__may_return(UNWIND_READER r, struct unwind_walk *w, __u64 address, __u64 fp)
+{
+	if (address == w->start.trampoline || unwind__is_return(r, address))
+		return 1;
+	return fp ? unwind__is_sigreturn(r, address) : !unwind__find_segment(r, w, address);
+}
+
 /* By the frame pointer, believed only where a call leads to. */
 unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
 {
-	__u64 frame[2], code;
+	__u64 frame[2];
 
 	if (w->flags & UNWIND_EXACT) {
 		int done = unwind__gap_exact(r, w);
 
 		if (done >= 0)
 			return done;
-	} else if (!unwind__read(r, &code, sizeof(code), w->ip) && code == UNWIND_SIGRETURN) {
+	} else if (unwind__is_sigreturn(r, w->ip)) {
 		return unwind__signal(r, w);
 	}
-	if ((w->fp & 7) || w->fp < w->sp || w->fp - w->sp > UNWIND_FRAME_MAX)
+	/* It may lead to another stack: Go's system stack is called from a goroutine's. */
+	if ((w->fp & 7) || !unwind__is_address(w->fp))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	if (unwind__word(r, w, w->fp, &frame[0]) || unwind__word(r, w, w->fp + 8, &frame[1]))
 		return unwind__stop(w, STACK_FAULT);
 	frame[1] = unwind__address(frame[1]);
-	if (frame[1] != w->start.trampoline && !unwind__is_return(r, frame[1]))
+	if (!unwind__may_return(r, w, frame[1], frame[0]))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	if (unwind__enter(w, w->fp + 16, frame[1], frame[0]))
 		return 1;
@@ -510,7 +530,7 @@ unwind_inline void unwind__settle(UNWIND_READER r, struct unwind_walk *w)
 /* From the frame in `w` to its caller. 0; 1: there is none, or it cannot be found: w->end says which. */
 unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 {
-	__u64 cfa = 0, ip = 0, fp = w->fp, saved_fp;
+	__u64 cfa = 0, ip = 0, fp = w->fp, saved_fp, saved;
 
 	if (unwind__look_up(r, w, w->ip - !(w->flags & UNWIND_EXACT)))
 		return 1;
@@ -527,7 +547,11 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
 	if (unwind__saved_fp(w, cfa, &saved_fp) || unwind__return_address(r, w, cfa, saved_fp, &ip))
 		return 1;
-	if (saved_fp && unwind__word(r, w, saved_fp, &fp))
+	/* Below the stack pointer lies what the function has restored already; a snapshot does not have it.
+	 */
+	if (saved_fp && !unwind__word(r, w, saved_fp, &saved))
+		fp = saved;
+	else if (saved_fp && saved_fp >= w->sp)
 		return unwind__stop(w, STACK_FAULT);
 	if (UNWIND_HAS_LINK && (w->flags & UNWIND_SP_LEAST) && !unwind__is_return(r, unwind__address(ip)))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);

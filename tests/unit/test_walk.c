@@ -254,7 +254,10 @@ static void gap_by_frame_pointer(void **state)
 	w->stack[21] = w->called[1] = FUNC(255) + 5;
 	expect(go_from(w, FUNC(8) + 4, 0, STACK + 8 * 10, UNWIND_EXACT), STACK_COMPLETE, 3, FUNC(8) + 4,
 	       FUNC(9) + 5, FUNC(255) + 5);
-	w->called[1] = 0; /* no call stands there: the frame pointer was something else */
+	w->called[1] = 0; /* the outermost function returns to where nobody called from: Go's */
+	expect(go_from(w, FUNC(8) + 4, 0, STACK + 8 * 10, UNWIND_EXACT), STACK_COMPLETE, 3, FUNC(8) + 4,
+	       FUNC(9) + 5, FUNC(255) + 5);
+	w->stack[20] = STACK + 8 * 30; /* no call stands there: the frame pointer was something else */
 	expect(go_from(w, FUNC(8) + 4, 0, STACK + 8 * 10, UNWIND_EXACT), STACK_NO_FRAME_PTR, 2, FUNC(8) + 4,
 	       FUNC(9) + 5);
 	expect(go_from(w, FUNC(8) + 4, 0, 12345, UNWIND_EXACT), STACK_NO_FRAME_PTR, 1, FUNC(8) + 4);

@@ -35,6 +35,10 @@ static const struct {
 	{"runtime.goexit.abi0", SYMBOL_START},
 	{"runtime.mstart", SYMBOL_START},
 	{"runtime.mstart.abi0", SYMBOL_START},
+	{"runtime.mcall", SYMBOL_START_IF_LAST}, /* these leave a goroutine's stack for good */
+	{"runtime.mcall.abi0", SYMBOL_START_IF_LAST},
+	{"runtime.morestack", SYMBOL_START_IF_LAST},
+	{"runtime.morestack.abi0", SYMBOL_START_IF_LAST},
 	{"runtime.rt0_go", SYMBOL_START},
 	{"runtime.rt0_go.abi0", SYMBOL_START},
 };
