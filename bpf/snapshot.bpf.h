@@ -24,7 +24,7 @@ const volatile u32 unwind_loop;
 /* Tests: a snapshot also of what was walked, so that user space can walk it, too. */
 const volatile bool unwind_compare;
 
-const volatile u32 unwind_snapshots_cpu = 400, unwind_snapshots_process = 100; /* a second */
+const volatile u32 unwind_snapshots_cpu = 1000, unwind_snapshots_process = 100; /* a second */
 
 /* One element per frame, for kernels whose only loop is one over a map. */
 struct {

@@ -472,8 +472,10 @@ static void finish(struct stacks *s, struct stack *stack)
 {
 	const struct location *user = stack->pending + stack->kernel_count;
 	struct walk_end end = name_frames(s, stack);
-	enum stack_end reason = end.astray && !end.complete ? STACK_NO_FRAME_PTR : (enum stack_end)stack->end;
+	enum stack_end reason = (enum stack_end)stack->end;
 
+	if (end.astray && !end.complete && reason != STACK_NO_MAPPING)
+		reason = STACK_NO_FRAME_PTR;
 	stack->count = (uint16_t)end.count;
 	stack->user_count = (uint16_t)(end.count - stack->kernel_count);
 	drop_machinery(s, stack);
