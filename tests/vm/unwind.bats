@@ -22,17 +22,20 @@ short_and_said() {
 	same "$(json -n -c '[inputs | select(.type == "stack").incomplete // empty] | unique' "$out")" '["no frame pointers"]'
 }
 
-# The chain lives on until sonde has read what it is made of: an emulated CPU takes longer for that than short programs live.
+# The chain begins when sonde is ready for it, and is there until sonde has read what it is made of: emulated CPUs have no time to lose.
 @test "unwind: samples of a chain of twelve are exact in both loops, or are short and say so" {
 	local way ways
 	ways_of "" "--force-raw --force-each"
-	start_workload unwind/chain 1000000
-	pids=("$pid")
-	go "$pid"
 	for way in "${ways[@]}"; do
 		echo "profile $way" >&2
+		start_workload unwind/chain 1000000
 		# shellcheck disable=SC2086 # words
-		watch 25 profile -q -F 299 $way
+		attach profile -q -F 299 $way -p "$pid" -o "$out"
+		go "$pid"
+		wait_until 60 has_run "$pid" 30
+		kill -STOP "$pid"
+		stop INT
+		kill -KILL "$pid"
 		nothing_lost
 		coverage_is_that_of_the_stacks
 		if walks_by_tables; then
