@@ -213,6 +213,7 @@ inline_always void registers__returns(u32 which, struct stack_place *p, struct t
 struct snapshot_budget {
 	u64 second;
 	u32 tgid, taken;
+	u32 doubts, segments; /* since these segments were made */
 };
 
 /* By a number of the process: two that share a slot share what it allows. */
@@ -223,22 +224,29 @@ struct {
 	__type(value, struct snapshot_budget);
 } snapshot_budgets SEC(".maps");
 
+inline_always struct snapshot_budget *snapshot__budget(u32 tgid, u64 second)
+{
+	u32 key = tgid & 1023;
+	struct snapshot_budget *b = bpf_map_lookup_elem(&snapshot_budgets, &key);
+
+	if (b && (b->second != second || b->tgid != tgid)) {
+		b->second = second;
+		b->tgid = tgid;
+		b->taken = b->doubts = 0;
+	}
+	return b;
+}
+
 inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
 {
 	u64 second = bpf_ktime_get_ns() >> 30;
-	u32 key = tgid & 1023;
-	struct snapshot_budget *b = bpf_map_lookup_elem(&snapshot_budgets, &key);
+	struct snapshot_budget *b = snapshot__budget(tgid, second);
 
 	if (!b)
 		return false;
 	if (p->budget_second != second) {
 		p->budget_second = second;
 		p->snapshots = 0;
-	}
-	if (b->second != second || b->tgid != tgid) {
-		b->second = second;
-		b->tgid = tgid;
-		b->taken = 0;
 	}
 	if (p->snapshots >= unwind_snapshots_cpu || b->taken >= unwind_snapshots_process)
 		return false;
@@ -405,9 +413,31 @@ inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *
 	return true;
 }
 
+#define DOUBTS_MAX 20 /* a second and process, unless they led to something: many end so always */
+
+/* A file may have been unmapped and another one of that size mapped in its place, which the number of pages
+ * does not show: who goes by the wrong tables ends nowhere. User space looks at the mappings again, and walks
+ * from the beginning. */
+inline_always bool unwind__is_doubtful(const struct stack_place *p)
+{
+	struct snapshot_budget *b;
+
+	if (p->walk.end == STACK_NO_MAPPING)
+		return true;
+	/* What could not be read here cannot be read for a snapshot either. */
+	if (p->walk.end == STACK_DEPTH_LIMIT || p->walk.end == STACK_FAULT || unwind__has_stopped(&p->walk))
+		return false;
+	b = snapshot__budget(p->scratch.record.tgid, bpf_ktime_get_ns() >> 30);
+	if (b && b->segments != p->walk.first) {
+		b->segments = p->walk.first;
+		b->doubts = 0;
+	}
+	return b && b->doubts++ < DOUBTS_MAX;
+}
+
 inline_always bool unwind__wants_snapshot(const struct stack_place *p)
 {
-	return p->walk.end == STACK_NO_TABLE || p->walk.end == STACK_NO_MAPPING;
+	return p->walk.end == STACK_NO_TABLE || unwind__is_doubtful(p);
 }
 
 inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_struct *task,
@@ -432,7 +462,8 @@ inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_
 	if (!known)
 		return STACK_BY_KERNEL;
 	unwind__walk(PLACE_HERE, count);
-	if (!stale && unwind__wants_snapshot(p) && snapshot__here(SNAPSHOT_WALKED))
+	if (!stale && unwind__wants_snapshot(p) &&
+	    snapshot__here(p->walk.end == STACK_NO_TABLE ? SNAPSHOT_WALKED : 0))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }

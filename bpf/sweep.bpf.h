@@ -84,7 +84,8 @@ inline_always enum stack_how stack__remote_by_table(struct stack_place *p, struc
 		return STACK_BY_KERNEL;
 	bpf_loop(STACK_DEPTH_MAX, unwind__frame_remote, &loop, 0);
 	r->end = p->walk.end;
-	if (!stale && unwind__wants_snapshot(p) && snapshot__send(task, p, task, true, l))
+	if (!stale && unwind__wants_snapshot(p) &&
+	    snapshot__send(task, p, task, p->walk.end == STACK_NO_TABLE, l))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }

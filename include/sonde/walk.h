@@ -527,6 +527,13 @@ unwind_inline void unwind__settle(UNWIND_READER r, struct unwind_walk *w)
 	w->flags = 0;
 }
 
+/* Whether the walk has ended where the code says that nobody called it; else, if it is complete, the caller's
+ * address was 0: so end coroutines, but also those that went by wrong tables. */
+unwind_inline int unwind__has_stopped(const struct unwind_walk *w)
+{
+	return w->end == STACK_COMPLETE && UNWIND_KIND(w->rule[0]) == UNWIND_STOP;
+}
+
 /* From the frame in `w` to its caller. 0; 1: there is none, or it cannot be found: w->end says which. */
 unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 {

@@ -320,6 +320,23 @@ static void recursion_ends_at_the_limit(void **state)
 	free(walk);
 }
 
+/* A caller's address of 0 ends coroutines; or it was read where no caller's address is. */
+static void nobody_or_nothing(void **state)
+{
+	struct world *w = *state;
+	struct walk *walk;
+
+	rule(w, 1, UNWIND_SP, 8, 0);
+	w->stack[0] = 0;
+	walk = go_from(w, FUNC(1), 0, 0, UNWIND_EXACT);
+	assert_false(unwind__has_stopped(&walk->w));
+	expect(walk, STACK_COMPLETE, 1, FUNC(1));
+	w->stack[0] = FUNC(255) + 1;
+	walk = go_from(w, FUNC(1), 0, 0, UNWIND_EXACT);
+	assert_true(unwind__has_stopped(&walk->w));
+	expect(walk, STACK_COMPLETE, 2, FUNC(1), FUNC(255) + 1);
+}
+
 /* A rule that leads nowhere must not be followed for ever. */
 static void frames_go_up(void **state)
 {
@@ -387,6 +404,7 @@ int main(void)
 		TEST(gap_at_the_entry),
 		TEST(uretprobe),
 		TEST(what_is_not_there_is_named),
+		TEST(nobody_or_nothing),
 		TEST(recursion_ends_at_the_limit),
 		TEST(frames_go_up),
 		TEST(sums),

@@ -11,8 +11,9 @@
 #include "stack/compare.h"
 #include "stack/tables.h"
 
-#define PARKED_MAX 128
-#define TRIES_MAX  64 /* each brings the walk past one place that had no table */
+#define PARKED_MAX    128
+#define LOOK_AGAIN_NS 2000000ULL /* between two looks at a process's mappings */
+#define TRIES_MAX     64	 /* each brings the walk past one place that had no table */
 
 /* One that waits. */
 struct parked {
@@ -105,9 +106,21 @@ static int store(struct snapshots *s, const struct parked *p, const struct walke
 
 static void look_again(struct snapshots *s, struct parked *p, uint64_t exec_pages)
 {
+	const uint64_t before = p->process->read_at_ns;
+
 	p->looked_again = true;
+	p->process->stale |= units__now_ns() - before >= LOOK_AGAIN_NS;
 	source__reread(s->stacks, p->process);
-	tables__set_process(s->stacks->tables, p->process, exec_pages);
+	/* Of what was read before, the kernel's number says nothing. */
+	if (p->process->read_at_ns != before)
+		tables__set_process(s->stacks->tables, p->process, exec_pages);
+}
+
+/* The mappings may be others than they were: see unwind__is_doubtful() in bpf/snapshot.bpf.h. */
+static bool is_doubtful(const struct walked *w)
+{
+	return (w->end == STACK_COMPLETE && w->missing) || w->end == STACK_NO_MAPPING ||
+	       w->end == STACK_NO_FRAME_PTR || w->end == STACK_UNSUPPORTED;
 }
 
 /* True: it is done with, stored or not. False: a table is to come. */
@@ -118,14 +131,14 @@ static bool try(struct snapshots *s, struct parked *p, bool last)
 
 	for (;;) {
 		walk(s, p, &w);
-		if (last || !w.missing || ++p->tries > TRIES_MAX)
+		if (last || ++p->tries > TRIES_MAX || (is_doubtful(&w) && p->looked_again))
 			break;
-		if (w.end == STACK_NO_MAPPING) {
-			if (p->looked_again)
-				break;
+		if (is_doubtful(&w)) {
 			look_again(s, p, 0);
 			continue;
 		}
+		if (!w.missing)
+			break;
 		err = tables__want(s->stacks->tables, p->process, w.missing);
 		if (!err || err == -EBUSY)
 			return false;

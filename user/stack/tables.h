@@ -73,7 +73,7 @@ int tables__work(struct tables *, uint64_t until_ns);
 /*
  * Walks a snapshot: the stack's memory from registers->sp on. `frames` (STACK_DEPTH_MAX) gets the addresses,
  * *count their number, *end how it ended. *missing: the address whose table is not there yet (0: none): want
- * it, work, and walk again.
+ * it, work, and walk again. With STACK_COMPLETE: the last frame's, if its caller's address was 0.
  */
 void tables__walk(const struct tables *, const struct process *, const struct unwind_registers *registers,
 		  const void *memory, size_t bytes, int memory_fd, uint64_t *frames, size_t *count,

@@ -79,6 +79,7 @@ void tables__walk(const struct tables *t, const struct process *p, const struct 
 			break;
 	}
 	*end = (enum stack_end)w.end;
-	if (w.end == STACK_NO_TABLE || w.end == STACK_NO_MAPPING)
+	if (w.end == STACK_NO_TABLE || w.end == STACK_NO_MAPPING ||
+	    (w.end == STACK_COMPLETE && !unwind__has_stopped(&w)))
 		*missing = w.missing;
 }
