@@ -255,9 +255,9 @@ unwind_inline int unwind__enter(struct unwind_walk *w, __u64 cfa, __u64 ip, __u6
 {
 	ip = unwind__address(ip);
 	if (w->start.trampoline && ip == w->start.trampoline)
-		for (int i = 0; i < UNWIND_RETURNS; i++)
-			if (w->start.returns[i].at == UNWIND_RETURN_AT(cfa))
-				ip = w->start.returns[i].address;
+		for (__u32 i = 0; i < UNWIND_RETURNS && i < w->start.return_count; i++)
+			if (ip == w->start.trampoline && w->start.returns[i].at == UNWIND_RETURN_AT(cfa))
+				ip = w->start.returns[i].address; /* the newest of a place */
 	if (!unwind__is_address(ip))
 		return unwind__stop(w, ip ? STACK_NO_FRAME_PTR : STACK_COMPLETE);
 	w->ip = ip;

@@ -136,6 +136,11 @@ static struct walk *go_from(struct world *world, uint64_t ip, unsigned sp, uint6
 	walk->w.start.trampoline = 0x7fffffffe000;
 	walk->w.start.returns[2].at = STACK + 8 * 3;
 	walk->w.start.returns[2].address = FUNC(2) + 5;
+	walk->w.start.returns[3].at = STACK + 8 * 3; /* an older call, and what an earlier walk has left */
+	walk->w.start.returns[3].address = FUNC(9) + 5;
+	walk->w.start.return_count = 4;
+	walk->w.start.returns[4].at = STACK + 8 * 7;
+	walk->w.start.returns[4].address = FUNC(9) + 5;
 	unwind__begin(&walk->w, &process);
 	while (walk->count < STACK_DEPTH_MAX) {
 		walk->frames[walk->count++] = walk->w.ip;
@@ -289,6 +294,16 @@ static void uretprobe(void **state)
 	       FUNC(255) + 9);
 }
 
+static void uretprobe_of_nobody(void **state)
+{
+	struct world *w = *state;
+
+	rule(w, 1, UNWIND_SP, 64, 0);
+	w->stack[7] = 0x7fffffffe000;
+	expect(go_from(w, FUNC(1) + 16, 0, 0, UNWIND_EXACT), STACK_NO_MAPPING, 2, FUNC(1) + 16,
+	       0x7fffffffe000ULL);
+}
+
 static void what_is_not_there_is_named(void **state)
 {
 	struct world *w = *state;
@@ -403,6 +418,7 @@ int main(void)
 		TEST(gap_by_frame_pointer),
 		TEST(gap_at_the_entry),
 		TEST(uretprobe),
+		TEST(uretprobe_of_nobody),
 		TEST(what_is_not_there_is_named),
 		TEST(nobody_or_nothing),
 		TEST(recursion_ends_at_the_limit),
