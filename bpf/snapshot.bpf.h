@@ -164,7 +164,7 @@ inline_always void registers__without_probes(struct unwind_registers *to, struct
 		to->ip -= UNWIND_BREAKPOINT_SIZE;
 }
 
-#define RETURNS_LOOK 16
+#define RETURNS_LOOK	    16
 
 /* Return addresses that uretprobes have replaced: the walk finds their trampoline on the stack. Global: the
  * loop would multiply the paths of whoever calls it, and so the load time. */
@@ -211,7 +211,7 @@ inline_always void registers__returns(u32 which, struct stack_place *p, struct t
 /* --- snapshots */
 
 struct snapshot_budget {
-	u64 second;
+	u64 second, last_ns;
 	u32 tgid, taken;
 	u32 doubts, segments; /* since these segments were made */
 };
@@ -237,12 +237,18 @@ inline_always struct snapshot_budget *snapshot__budget(u32 tgid, u64 second)
 	return b;
 }
 
+/* Until the tables of a process are there, another snapshot of it tells little more. And other records must
+ * find room in the ring. */
+#define SNAPSHOT_SPACING_NS 300000
+#define SNAPSHOT_RING_BYTES (384 << 10)
+
 inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
 {
-	u64 second = bpf_ktime_get_ns() >> 30;
+	u64 now = bpf_ktime_get_ns(), second = now >> 30;
 	struct snapshot_budget *b = snapshot__budget(tgid, second);
 
-	if (!b)
+	if (!b || now - b->last_ns < SNAPSHOT_SPACING_NS ||
+	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > SNAPSHOT_RING_BYTES)
 		return false;
 	if (p->budget_second != second) {
 		p->budget_second = second;
@@ -252,6 +258,7 @@ inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
 		return false;
 	p->snapshots++;
 	b->taken++;
+	b->last_ns = now;
 	return true;
 }
 
