@@ -12,8 +12,8 @@
 #include "stack/tables.h"
 
 #define PARKED_MAX    128
-#define LOOK_AGAIN_NS 2000000ULL /* between two looks at a process's mappings */
-#define TRIES_MAX     64	 /* each brings the walk past one place that had no table */
+#define LOOK_AGAIN_NS 300000ULL /* between two looks at a process's mappings */
+#define TRIES_MAX     64	/* each brings the walk past one place that had no table */
 
 /* One that waits. */
 struct parked {
