@@ -116,6 +116,7 @@ teardown() {
 
 # The kernel probes files that it can read pages of: a copy in memory.
 @test "unwind: uretprobes on the way change nothing" {
+	command -v nm >/dev/null || skip "no nm here to find the functions with"
 	local hits program=$tmp/blocked
 	walks_by_tables || skip "no unwind tables on this kernel"
 	cp "$workloads/unwind/blocked" "$program"
