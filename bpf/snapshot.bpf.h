@@ -237,8 +237,9 @@ inline_always struct snapshot_budget *snapshot__budget(u32 tgid, u64 second)
 	return b;
 }
 
-/* Until the tables of a process are there, another snapshot of it tells little more. And other records must
- * find room in the ring. */
+/* Until the tables of a process are there, the next of many snapshots tells little more. And other records
+ * must find room in the ring. */
+#define SNAPSHOT_AT_ONCE    32
 #define SNAPSHOT_SPACING_NS 300000
 #define SNAPSHOT_RING_BYTES (384 << 10)
 
@@ -247,7 +248,7 @@ inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
 	u64 now = bpf_ktime_get_ns(), second = now >> 30;
 	struct snapshot_budget *b = snapshot__budget(tgid, second);
 
-	if (!b || now - b->last_ns < SNAPSHOT_SPACING_NS ||
+	if (!b || (b->taken >= SNAPSHOT_AT_ONCE && now - b->last_ns < SNAPSHOT_SPACING_NS) ||
 	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > SNAPSHOT_RING_BYTES)
 		return false;
 	if (p->budget_second != second) {
