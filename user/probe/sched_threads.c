@@ -29,11 +29,26 @@ static void seen__describe(struct thread_seen *t, const struct thread_record *r)
 	t->watched_ns = r->watched_ns;
 }
 
+/*
+ * `last` is what was told, and that is never taken back. A hook may read the clock before a cut and write
+ * after the sweep (a virtual CPU that did not run in between): the sweep has then given the old state what
+ * was the new one's. The new state waits until the old one has caught up, so the sum is right in every
+ * interval.
+ */
 static void seen__advance(struct thread_seen *t, const struct account *to, uint64_t *delta)
 {
+	uint64_t gained[STATE_COUNT], ahead = 0;
+
 	for (int i = 0; i < STATE_COUNT; i++) {
-		delta[i] += to->ns[i] - t->last[i];
-		t->last[i] = to->ns[i];
+		gained[i] = to->ns[i] > t->last[i] ? to->ns[i] - t->last[i] : 0;
+		ahead += to->ns[i] < t->last[i] ? t->last[i] - to->ns[i] : 0;
+	}
+	for (int i = 0; i < STATE_COUNT; i++) {
+		uint64_t waits = gained[i] < ahead ? gained[i] : ahead;
+
+		ahead -= waits;
+		delta[i] += gained[i] - waits;
+		t->last[i] += gained[i] - waits;
 	}
 }
 
