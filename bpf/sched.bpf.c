@@ -226,7 +226,8 @@ inline_always bool visit__ended(struct thread *t, u64 open)
 #endif
 }
 
-inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now, struct loss *l)
+/* `woken`: the kernel reported the wakeup; else it ends when the thread runs, with its wait for a CPU. */
+inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now, bool woken, struct loss *l)
 {
 	u64 wait = now > since ? now - since : 0, from = interval__from(since, now), weight = t->now.weight;
 	u64 ns = now > from ? now - from : 0;
@@ -258,10 +259,12 @@ inline_always void offcpu__ended(struct thread *t, u32 state, u64 since, u64 now
 		key.b = t->waker;
 	key.tgid = weight > 1;
 	key.slot = slot__of_ns(wait);
-	if (cell__add(&key, weight, ns * weight))
+	if (!cell__add(&key, weight, ns * weight))
+		loss__count(l, OFFCPU, MAP_FULL);
+	else if (woken)
 		loss__count(l, OFFCPU, AGGREGATED);
 	else
-		loss__count(l, OFFCPU, MAP_FULL);
+		loss__count(l, OFFCPU, UNSEEN);
 }
 
 /* --- the hooks */
@@ -309,7 +312,7 @@ inline_always void switch__out(void *ctx, bool preempt, struct task_struct *prev
 	thread__enter(t, state, now, STATE_RUNNING);
 	if (state__is_block(open__state(open)) &&
 	    config.offcpu) /* neither its wakeup nor its switch in was reported */
-		offcpu__ended(t, open__state(open), open__since(open), now, l);
+		offcpu__ended(t, open__state(open), open__since(open), now, false, l);
 	if (!preempt && (prev_state & TASK_DEAD)) {
 		t->dead = 1;
 		thread__last_words(t, prev, now, l);
@@ -340,7 +343,7 @@ inline_always void switch__in(struct task_struct *next, u64 now, struct loss *l)
 	open = t->now.open ?: open__make(control.sweep_ns, STATE_RUNNABLE);
 	thread__enter(t, STATE_RUNNING, now, STATE_RUNNABLE);
 	if (state__is_block(open__state(open)) && config.offcpu) /* its wakeup was not reported */
-		offcpu__ended(t, open__state(open), open__since(open), now, l);
+		offcpu__ended(t, open__state(open), open__since(open), now, false, l);
 	if (config.runq)
 		runq__ended(next, open, now, l);
 }
@@ -413,7 +416,7 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
 	loss__count(l, WALL_WAKE, AGGREGATED);
 	thread__enter(t, STATE_RUNNABLE, now, state);
 	if (config.offcpu)
-		offcpu__ended(t, state, open ? open__since(open) : control.sweep_ns, now, l);
+		offcpu__ended(t, state, open ? open__since(open) : control.sweep_ns, now, true, l);
 	t->now.stack = 0;
 	if (config.waker)
 		t->waker = 0;

@@ -215,7 +215,7 @@ struct thread_record {
 	X(NO_MEMORY, "no_memory", 1)                                                                        \
 	X(COLLISION, "collision", 1) /* two stacks with one hash */                                         \
 	X(MISSED, "missed", 1) /* the kernel did not report the wakeup: when the wait ended is not known */ \
-	X(UNSEEN, "unseen", 0) /* the kernel did not report when a thread began to run */                   \
+	X(UNSEEN, "unseen", 0) /* the kernel did not report when a thread was woken or began to run */      \
 	X(BUSY, "busy", 0)     /* changed all the time while it was read: read again at once */
 
 enum loss_part {

@@ -77,6 +77,27 @@ static void exit_after_such_a_cut_sums_up_too(void **state)
 	assert_int_equal(t.delta[STATE_RUNNABLE], 30 * MS);
 }
 
+/* A wait that is open at the cut, of a thread that is gone when the sweep comes: its part belongs to the
+ * interval. */
+static void wait_across_the_cut_is_told_although_its_thread_has_ended(void **state)
+{
+	uint64_t open = 150 * MS << OPEN_SHIFT | STATE_FIRST_BLOCKED;
+	struct sched s = {.cut_ns = 200 * MS, .emitted_cut_ns = 100 * MS};
+	struct thread_record r = {.type = RECORD_EXIT,
+				  .cut = 200 * MS,
+				  .end_ns = 230 * MS,
+				  .at_cut = {.open = open, .stack = 7}};
+	struct thread_seen t = {0};
+
+	(void)state;
+	seen__end(&s, &t, &r);
+	assert_int_equal(t.open, open);
+	assert_int_equal(t.open_stack, 7);
+	s.emitted_cut_ns = 200 * MS; /* its end was told only after the interval's */
+	seen__end(&s, &t, &r);
+	assert_int_equal(t.open, 0);
+}
+
 /* Any thread, cut every 100 ms; each sweep may come before the last change was written. */
 static void any_lateness_sums_to_the_elapsed_time(void **state)
 {
@@ -114,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(state_that_was_given_too_much_waits_for_its_due),
 		cmocka_unit_test(exit_after_such_a_cut_sums_up_too),
+		cmocka_unit_test(wait_across_the_cut_is_told_although_its_thread_has_ended),
 		cmocka_unit_test(any_lateness_sums_to_the_elapsed_time),
 	};
 

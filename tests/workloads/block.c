@@ -8,7 +8,7 @@
  * created after the word to go; main waits in pthread_join. ROUNDS (1) repeats the counts. Prints for each:
  * NAME_count (the blocks asked for), NAME_blocks (those that came to pass: a wait that runs out while its
  * thread is preempted on the way into it never blocks), NAME_ns (wall time measured around them, wake latency
- * included).
+ * included), NAME_longest (of them, ns), NAME_delay (ns that the thread waited for a CPU meanwhile).
  */
 #include "workload.h"
 #include <linux/futex.h>
@@ -21,22 +21,43 @@ struct blocker {
 	uint64_t each_ns;
 	int fd;
 	long blocks;
-	uint64_t measured_ns;
+	uint64_t measured_ns, longest_ns, delay_ns;
 	pthread_t thread;
 };
+
+static void begin(struct blocker *b)
+{
+	pthread_setname_np(pthread_self(), b->name);
+	b->delay_ns = -work__run_delay_ns();
+	b->blocks = -work__switches().voluntary;
+}
+
+static void end(struct blocker *b)
+{
+	b->blocks += work__switches().voluntary;
+	b->delay_ns += work__run_delay_ns();
+}
+
+static void measure(struct blocker *b, uint64_t start_ns)
+{
+	uint64_t ns = work__clock_ns(CLOCK_MONOTONIC) - start_ns;
+
+	b->measured_ns += ns;
+	if (ns > b->longest_ns)
+		b->longest_ns = ns;
+}
 
 WORK_FN static void *sleep_thread(void *arg)
 {
 	struct blocker *b = arg;
 
-	pthread_setname_np(pthread_self(), b->name);
-	b->blocks = -work__switches().voluntary;
+	begin(b);
 	for (long i = 0; i < b->count; i++) {
 		uint64_t start = work__clock_ns(CLOCK_MONOTONIC);
 		work__sleep_ns(b->each_ns);
-		b->measured_ns += work__clock_ns(CLOCK_MONOTONIC) - start;
+		measure(b, start);
 	}
-	b->blocks += work__switches().voluntary;
+	end(b);
 	return NULL;
 }
 
@@ -45,15 +66,14 @@ WORK_FN static void *futex_thread(void *arg)
 	struct blocker *b = arg;
 	uint32_t word = 0;
 
-	pthread_setname_np(pthread_self(), b->name);
-	b->blocks = -work__switches().voluntary;
+	begin(b);
 	for (long i = 0; i < b->count; i++) {
 		struct timespec timeout = {0, b->each_ns};
 		uint64_t start = work__clock_ns(CLOCK_MONOTONIC);
 		work__syscall(SYS_futex, (long)&word, FUTEX_WAIT_PRIVATE, 0, (long)&timeout);
-		b->measured_ns += work__clock_ns(CLOCK_MONOTONIC) - start;
+		measure(b, start);
 	}
-	b->blocks += work__switches().voluntary;
+	end(b);
 	return NULL;
 }
 
@@ -62,15 +82,14 @@ WORK_FN static void *read_thread(void *arg)
 	struct blocker *b = arg;
 	char byte;
 
-	pthread_setname_np(pthread_self(), b->name);
-	b->blocks = -work__switches().voluntary;
+	begin(b);
 	for (long i = 0; i < b->count; i++) {
 		uint64_t start = work__clock_ns(CLOCK_MONOTONIC);
 		if (work__syscall(SYS_read, b->fd, (long)&byte, 1, 0) != 1)
 			abort();
-		b->measured_ns += work__clock_ns(CLOCK_MONOTONIC) - start;
+		measure(b, start);
 	}
-	b->blocks += work__switches().voluntary;
+	end(b);
 	return NULL;
 }
 
@@ -78,16 +97,15 @@ WORK_FN static void *feed_thread(void *arg)
 {
 	struct blocker *b = arg;
 
-	pthread_setname_np(pthread_self(), b->name);
-	b->blocks = -work__switches().voluntary;
+	begin(b);
 	for (long i = 0; i < b->count; i++) {
 		uint64_t start = work__clock_ns(CLOCK_MONOTONIC);
 		work__sleep_ns(b->each_ns);
-		b->measured_ns += work__clock_ns(CLOCK_MONOTONIC) - start;
+		measure(b, start);
 		if (work__syscall(SYS_write, b->fd, (long)"x", 1, 0) != 1)
 			abort();
 	}
-	b->blocks += work__switches().voluntary;
+	end(b);
 	return NULL;
 }
 
@@ -116,9 +134,13 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < n; i++)
 		pthread_join(blockers[i].thread, NULL);
-	for (int i = 0; i < n; i++)
-		printf("%s_count %ld\n%s_blocks %ld\n%s_ns %llu\n", blockers[i].name, blockers[i].count,
-		       blockers[i].name, blockers[i].blocks, blockers[i].name,
-		       (unsigned long long)blockers[i].measured_ns);
+	for (int i = 0; i < n; i++) {
+		const struct blocker *b = &blockers[i];
+
+		printf("%s_count %ld\n%s_blocks %ld\n", b->name, b->count, b->name, b->blocks);
+		printf("%s_ns %llu\n%s_longest %llu\n%s_delay %llu\n", b->name,
+		       (unsigned long long)b->measured_ns, b->name, (unsigned long long)b->longest_ns,
+		       b->name, (unsigned long long)b->delay_ns);
+	}
 	return 0;
 }

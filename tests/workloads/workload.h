@@ -111,6 +111,19 @@ static inline struct work__switches work__switches(void)
 	return s;
 }
 
+/* How long the calling thread has waited for a CPU so far; 0 where the kernel does not tell. */
+static inline uint64_t work__run_delay_ns(void)
+{
+	unsigned long long ran, waited = 0;
+	char text[128];
+	int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	text[len < 0 ? 0 : len] = 0;
+	return sscanf(text, "%llu %llu", &ran, &waited) == 2 ? waited : 0;
+}
+
 /* A non-negative number, or the end. */
 static inline long work__number(const char *text)
 {

@@ -348,7 +348,7 @@ static void sched__cut(struct probe *probe, uint64_t at_ns, bool last)
 
 	if (last)
 		__atomic_store_n(&s->control->stop_ns, at_ns, __ATOMIC_RELEASE);
-	s->control->previous_cut = s->cut_ns;
+	s->control->previous_cut = s->emitted_cut_ns; /* not one that was put off */
 	__atomic_store_n(&s->control->cut, at_ns, __ATOMIC_RELEASE);
 	s->cut_ns = at_ns;
 }

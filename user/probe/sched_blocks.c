@@ -55,7 +55,7 @@ static bool open_wait(const struct sched *s, const struct thread_seen *t, const 
 	unsigned state = t->open & OPEN_STATE;
 	uint64_t since = t->open >> OPEN_SHIFT, from = since > d->from_ns ? since : d->from_ns;
 
-	if (!t->open || state < STATE_FIRST_BLOCKED || t->end_ns || since >= d->to_ns)
+	if (!t->open || state < STATE_FIRST_BLOCKED || since >= d->to_ns)
 		return false;
 	if (d->to_ns - since < s->options.min_ns || (s->options.sample && !t->open_weight))
 		return false;

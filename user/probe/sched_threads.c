@@ -52,6 +52,15 @@ static void seen__advance(struct thread_seen *t, const struct account *to, uint6
 	}
 }
 
+/* As of the cut: what was open then is the interval's, also of a thread that has ended since. */
+static void seen__at_cut(struct thread_seen *t, const struct account *at_cut)
+{
+	seen__advance(t, at_cut, t->delta);
+	t->open = at_cut->open;
+	t->open_stack = at_cut->stack;
+	t->open_weight = at_cut->weight;
+}
+
 /* An exit: whether its end lies before the announced cut or behind it decides which interval gets what. */
 static void seen__end(struct sched *s, struct thread_seen *t, const struct thread_record *r)
 {
@@ -62,11 +71,11 @@ static void seen__end(struct sched *s, struct thread_seen *t, const struct threa
 
 	if (state < STATE_COUNT && r->end_ns > since) /* let go by the sweep, still alive */
 		last.ns[state] += r->end_ns - since;
+	t->open = 0;
 	if (crossed)
-		seen__advance(t, &r->at_cut, t->delta);
+		seen__at_cut(t, &r->at_cut);
 	seen__advance(t, &last, crossed ? t->late : t->delta);
 	t->end_ns = r->end_ns;
-	t->open = 0;
 }
 
 int sched__account(struct sched *s, const struct thread_record *r)
@@ -87,12 +96,8 @@ int sched__account(struct sched *s, const struct thread_record *r)
 	}
 	if (r->type == RECORD_EXIT)
 		seen__end(s, t, r);
-	else if (r->cut == s->cut_ns) {
-		seen__advance(t, &r->at_cut, t->delta);
-		t->open = r->at_cut.open;
-		t->open_stack = r->at_cut.stack;
-		t->open_weight = r->at_cut.weight;
-	}
+	else if (r->cut == s->cut_ns)
+		seen__at_cut(t, &r->at_cut);
 	t->utime_delta_ns += r->utime_ns - t->utime_ns;
 	t->stime_delta_ns += r->stime_ns - t->stime_ns;
 	t->utime_ns = r->utime_ns;
@@ -193,6 +198,7 @@ void sched__end_interval(struct sched *s)
 		memcpy(t->delta, t->late, sizeof(t->delta));
 		memset(t->late, 0, sizeof(t->late));
 		t->utime_delta_ns = t->stime_delta_ns = 0;
+		t->open = 0;
 	}
 	do {
 		for (i = count = 0; count < 256 && table__next(&s->threads, &i, &key, &value);)
