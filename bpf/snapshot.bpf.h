@@ -112,6 +112,8 @@ inline_always bool registers__from_task(struct unwind_registers *to, struct task
 		to->flags = UNWIND_HAS_OTHERS;
 	if (to->flags)
 		REGS_OTHERS(to->other, regs, READ);
+	else
+		REGS_KEPT(to->other, regs, READ);
 	return !REGS_COMPAT(regs);
 }
 
@@ -312,13 +314,16 @@ inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp)
 }
 
 /* Where the walk stands: the frame for which there was no table was put down already. */
-inline_always void snapshot__from_walk(struct unwind_registers *to, const struct unwind_walk *w)
+inline_always void snapshot__from_walk(UNWIND_READER r, struct unwind_registers *to,
+				       const struct unwind_walk *w)
 {
 	to->ip = w->ip;
 	to->sp = w->sp;
 	to->fp = w->fp;
 	to->link = w->link;
 	to->flags = w->flags;
+	if (!UNWIND_HAS_LINK && w->rbx_at)
+		unwind__read(r, &to->other[UNWIND_DWARF_RBX], sizeof(u64), w->rbx_at); /* or it is 0 */
 }
 
 /* Puts frames and memory behind the record. Its size. */
@@ -333,7 +338,7 @@ inline_always u64 snapshot__fill(UNWIND_READER reader, struct snapshot_slot *slo
 	copy(&s->stack, r, sizeof(s->stack));
 	s->stack.user_frames = 0;
 	if (walked && r->user_frames) {
-		snapshot__from_walk(&s->registers, &p->walk);
+		snapshot__from_walk(reader, &s->registers, &p->walk);
 		s->stack.user_frames = r->user_frames - 1;
 	}
 	frames = (s->stack.kernel_frames + s->stack.user_frames) * sizeof(u64);

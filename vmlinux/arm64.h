@@ -29,6 +29,7 @@ struct bpf_perf_event_data {
 
 /* No rule needs another than frame pointer, stack pointer and link register. */
 #define REGS_OTHERS(to, r, GET) ((void)0)
+#define REGS_KEPT(to, r, GET)	((void)0)
 #define REGS_LINK(r, GET)	GET(r, regs[30])
 
 #define REGS_IP	     pc

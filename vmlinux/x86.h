@@ -35,7 +35,9 @@ struct bpf_perf_event_data {
 		(to)[11] = GET(regs, r11), (to)[12] = GET(regs, r12), (to)[13] = GET(regs, r13), \
 		(to)[14] = GET(regs, r14), (to)[15] = GET(regs, r15);                            \
 	})
-#define REGS_LINK(regs, GET) 0
+/* What a walk may want of a system call's: by rbx the dynamic linker finds its frames. */
+#define REGS_KEPT(to, regs, GET) ((to)[3] = GET(regs, bx))
+#define REGS_LINK(regs, GET)	 0
 
 #define REGS_IP	     ip
 #define REGS_SP	     sp

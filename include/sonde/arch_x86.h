@@ -7,8 +7,9 @@
 #include <linux/types.h>
 #endif
 
-#define UNWIND_DWARF_SP 7
-#define UNWIND_DWARF_FP 6
+#define UNWIND_DWARF_SP	 7
+#define UNWIND_DWARF_FP	 6
+#define UNWIND_DWARF_RBX 3
 
 /* Calls push the return address. */
 #define UNWIND_HAS_LINK	       0
@@ -22,6 +23,7 @@
 #define UNWIND_SIGNAL_OFFSET (40 + 10 * 8)
 #define UNWIND_SIGNAL_WORDS  7
 #define UNWIND_SIGNAL_FP     0
+#define UNWIND_SIGNAL_RBX    1
 #define UNWIND_SIGNAL_SP     5
 #define UNWIND_SIGNAL_IP     6
 

@@ -51,10 +51,21 @@ enum unwind_kind {
 
 /* Where the return address is. */
 enum unwind_ra {
-	UNWIND_RA_CALL,	    /* below the CFA: x86, whose calls push it */
+	UNWIND_RA_CALL,	    /* below the CFA: x86, whose calls push it, whatever the field says */
 	UNWIND_RA_LINK,	    /* in the link register: arm64, in leaf functions and prologues */
 	UNWIND_RA_AFTER_FP, /* 8 bytes above the saved frame pointer: arm64 */
 	UNWIND_RA_AT,	    /* wide rules only: at CFA + ra_words * 8 */
+};
+
+/*
+ * On x86 that field says of rules that are not wide where the caller's rbx is, by which the dynamic linker
+ * finds its frames. Compilers push it last, just below the frame pointer. Where that leads to the CFA, rbx
+ * lies elsewhere, and would take rows of its own: a seventh more of them.
+ */
+enum unwind_rbx {
+	UNWIND_RBX_SAME,     /* not saved */
+	UNWIND_RBX_BELOW_FP, /* the word below the saved frame pointer, else below the return address */
+	UNWIND_RBX_LOST,
 };
 
 #define UNWIND_CFA_MIN (-4096) /* words of 8 bytes, cfa and fp alike */
@@ -66,16 +77,17 @@ static inline __u32 unwind_rule__make(__u32 kind, __u32 ra, __s32 cfa_words, __s
 }
 #define UNWIND_KIND(rule) ((rule)&15)
 #define UNWIND_RA(rule)	  ((rule) >> 4 & 3)
+#define UNWIND_RBX(rule)  ((rule) >> 4 & 3)
 #define UNWIND_CFA(rule)  (((__s32)((rule) << 13) >> 19) * 8) /* bytes */
 #define UNWIND_FP(rule)	  (((__s32)(rule) >> 19) * 8)	      /* bytes from the CFA; 0: not saved */
 
 /*
  * The wide form: CFA = base + offset, or *(base + offset) + add, with 8 * index added to the address that is
  * read if there is an index. Registers by their DWARF numbers; others than stack and frame pointer are known
- * in the innermost frame only. First word: an ordinary one of kind WIDE, whose cfa field is base | index << 5
- * | flags << 10. The row's rule number names it; the next two words of the dictionary follow it (their
- * numbers are the next two). Without an index, its field may name another register: the one that holds the
- * return address (UNWIND_RA_LINK on x86), or the one from which fp counts.
+ * in the innermost frame only, rbx as a base mostly further on. First word: an ordinary one of kind WIDE,
+ * whose cfa field is base | index << 5 | flags << 10. The row's rule number names it; the next two words of
+ * the dictionary follow it (their numbers are the next two). Without an index, its field may name another
+ * register: the one that holds the return address (UNWIND_RA_LINK on x86), or the one from which fp counts.
  */
 #define UNWIND_WIDE_DEREF	   1
 #define UNWIND_WIDE_INDEX	   2
@@ -161,7 +173,7 @@ struct unwind_segment {
 
 struct unwind_registers {
 	__u64 ip, sp, fp, link;
-	__u64 other[UNWIND_REGISTERS]; /* of the innermost frame; valid with UNWIND_HAS_OTHERS */
+	__u64 other[UNWIND_REGISTERS]; /* of the innermost frame; valid with UNWIND_HAS_OTHERS, rbx always */
 	__u64 trampoline;	       /* where uretprobes let functions return to; 0: none */
 	struct {
 		__u64 at, address; /* where on the stack; the address that was there */

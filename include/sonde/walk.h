@@ -34,10 +34,11 @@ const __u8 *unwind__shard(UNWIND_READER r, __u32 index);
 #define unwind_inline static inline __attribute__((always_inline))
 
 /* User memory is read in pieces of this size: a frame's words lie close to those of its neighbours. */
-#define UNWIND_WINDOW	  1024
-#define UNWIND_NO_WINDOW  (1ULL << 63)
-#define UNWIND_SEARCH_MAX 14	     /* halvings: 16,384 executable mappings in a process */
-#define UNWIND_FRAME_MAX  (1u << 20) /* bytes between two frame pointers */
+#define UNWIND_WINDOW	   1024
+#define UNWIND_NO_WINDOW   (1ULL << 63)
+#define UNWIND_SEARCH_MAX  14	      /* halvings: 16,384 executable mappings in a process */
+#define UNWIND_FRAME_MAX   (1u << 20) /* bytes between two frame pointers */
+#define UNWIND_RBX_NOWHERE 1	      /* cannot be read: nobody knows its value */
 
 struct unwind_cached_segment {
 	__u64 begin, bytes, low;
@@ -54,6 +55,7 @@ struct unwind_walk {
 	__u32 end;				  /* enum stack_end, once a step has returned 1 */
 	__u64 missing;				  /* the address that ended it, for NO_TABLE and NO_MAPPING */
 	__u32 rule[UNWIND_WIDE_WORDS], reserved;
+	__u64 rbx_at; /* where this frame's is saved; 0: nowhere, it is that of the start */
 	struct unwind_registers start;
 	__u8 window[UNWIND_WINDOW + 8];
 };
@@ -64,6 +66,7 @@ unwind_inline void unwind__begin(struct unwind_walk *w, const struct unwind_proc
 	w->sp = w->start.sp;
 	w->fp = w->start.fp;
 	w->link = w->start.link;
+	w->rbx_at = 0;
 	w->flags = w->start.flags;
 	w->window_at = UNWIND_NO_WINDOW;
 	w->now.bytes = w->before.bytes = 0;
@@ -269,9 +272,9 @@ unwind_inline int unwind__enter(struct unwind_walk *w, __u64 cfa, __u64 ip, __u6
 
 unwind_inline int unwind__signal(UNWIND_READER r, struct unwind_walk *w)
 {
-	__u64 saved[UNWIND_SIGNAL_WORDS];
+	__u64 saved[UNWIND_SIGNAL_WORDS], at = w->sp + UNWIND_SIGNAL_OFFSET;
 
-	if (unwind__read(r, saved, sizeof(saved), w->sp + UNWIND_SIGNAL_OFFSET))
+	if (unwind__read(r, saved, sizeof(saved), at))
 		return unwind__stop(w, STACK_FAULT);
 	if (!unwind__is_address(saved[UNWIND_SIGNAL_IP]))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
@@ -280,6 +283,8 @@ unwind_inline int unwind__signal(UNWIND_READER r, struct unwind_walk *w)
 	w->fp = saved[UNWIND_SIGNAL_FP];
 #if UNWIND_HAS_LINK
 	w->link = saved[UNWIND_SIGNAL_LINK];
+#else
+	w->rbx_at = at + UNWIND_SIGNAL_RBX * 8;
 #endif
 	w->flags = UNWIND_EXACT;
 	return 0;
@@ -367,6 +372,7 @@ unwind_inline int unwind__gap(UNWIND_READER r, struct unwind_walk *w)
 {
 	__u64 frame[2];
 
+	w->rbx_at = UNWIND_RBX_NOWHERE;
 	if (w->flags & UNWIND_EXACT) {
 		int done = unwind__gap_exact(r, w);
 
@@ -407,12 +413,34 @@ unwind_inline int unwind__register(struct unwind_walk *w, __u32 number, __u64 *v
 	return 0;
 }
 
+/* The register from which a wide rule counts. */
+unwind_inline int unwind__base(UNWIND_READER r, struct unwind_walk *w, __u64 *value)
+{
+	__u32 number = UNWIND_WIDE_BASE(w->rule[0]);
+
+	if (number != UNWIND_DWARF_RBX)
+		return unwind__register(w, number, value);
+	*value = w->start.other[UNWIND_DWARF_RBX];
+	return w->rbx_at && unwind__word(r, w, w->rbx_at, value);
+}
+
+/* Only where it is: hardly a walk wants it. */
+unwind_inline void unwind__keep_rbx(struct unwind_walk *w, __u64 cfa, __u64 saved_fp)
+{
+	__u32 rule = w->rule[0], where = UNWIND_RBX(rule);
+
+	if (UNWIND_KIND(rule) == UNWIND_WIDE || where == UNWIND_RBX_LOST)
+		w->rbx_at = UNWIND_RBX_NOWHERE;
+	else if (where == UNWIND_RBX_BELOW_FP)
+		w->rbx_at = (saved_fp ? saved_fp : cfa - 8) - 8;
+}
+
 unwind_inline int unwind__wide_cfa(UNWIND_READER r, struct unwind_walk *w, __u64 *cfa)
 {
 	__u32 flags = UNWIND_WIDE_FLAGS(w->rule[0]);
 	__u64 at, index = 0;
 
-	if (unwind__register(w, UNWIND_WIDE_BASE(w->rule[0]), &at) ||
+	if (unwind__base(r, w, &at) ||
 	    ((flags & UNWIND_WIDE_INDEX) && unwind__register(w, UNWIND_WIDE_IX(w->rule[0]), &index)))
 		return unwind__stop(w, STACK_UNSUPPORTED);
 	at += (__s64)(__s32)w->rule[1] + 8 * index;
@@ -562,6 +590,8 @@ unwind_inline int unwind__step(UNWIND_READER r, struct unwind_walk *w)
 		return unwind__stop(w, STACK_FAULT);
 	if (UNWIND_HAS_LINK && (w->flags & UNWIND_SP_LEAST) && !unwind__is_return(r, unwind__address(ip)))
 		return unwind__stop(w, STACK_NO_FRAME_PTR);
+	if (!UNWIND_HAS_LINK)
+		unwind__keep_rbx(w, cfa, saved_fp);
 	return unwind__enter(w, unwind__above(w, cfa), ip, fp);
 }
 

@@ -38,7 +38,7 @@ def acts():
         "pointer": "(?:;pointer_callee)?" + ANY,
         "small": "(?:;small_callee)?" + ANY,
     }
-    names = "compute qsort memcpy snprintf malloc syscall vdso plt variadic align sized longjmp pointer small".split()
+    names = "compute qsort memcpy snprintf malloc syscall vdso plt variadic align sized longjmp pointer small lazy".split()
     return [(START, A12 + ["do_" + name], tails.get(name, ANY)) for name in names]
 
 

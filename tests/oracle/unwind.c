@@ -29,8 +29,8 @@
 
 struct tables {
 	const struct elf_file *f;
-	int machine, sp, fp;
-	uint64_t first; /* chunk */
+	int machine, sp, fp, rbx; /* -1: it has none */
+	uint64_t first;		  /* chunk */
 	size_t count;
 	struct unwind_chunk *chunks;
 	size_t *blobs; /* where each begins in `bytes` */
@@ -108,7 +108,7 @@ static void look_up(const struct tables *t, uint64_t address, uint32_t words[UNW
 /* --- one frame over invented registers and memory */
 
 struct frame {
-	uint64_t cfa, fp, ra;
+	uint64_t cfa, fp, ra, rbx; /* rbx of ours: 0: not told */
 };
 
 static uint64_t scramble(uint64_t x)
@@ -152,6 +152,15 @@ static bool ours_wide(const struct tables *t, const uint32_t *words, uint64_t ip
 	return true;
 }
 
+static uint64_t ours_rbx(const struct tables *t, uint32_t rule, uint64_t cfa, uint64_t ip)
+{
+	if (UNWIND_RBX(rule) == UNWIND_RBX_SAME)
+		return reg(t, (unsigned int)t->rbx, ip);
+	if (UNWIND_RBX(rule) == UNWIND_RBX_LOST)
+		return 0;
+	return memory(cfa + (uint64_t)(int64_t)(UNWIND_FP(rule) != 0 ? UNWIND_FP(rule) : -8) - 8);
+}
+
 static bool ours(const struct tables *t, const uint32_t *words, uint64_t ip, struct frame *out)
 {
 	uint32_t kind = UNWIND_KIND(words[0]), ra = UNWIND_RA(words[0]);
@@ -167,6 +176,10 @@ static bool ours(const struct tables *t, const uint32_t *words, uint64_t ip, str
 		return false;
 	saved = out->cfa + (uint64_t)(int64_t)UNWIND_FP(words[0]);
 	out->fp = UNWIND_FP(words[0]) != 0 ? memory(saved) : reg(t, (unsigned int)t->fp, ip);
+	if (t->rbx >= 0) {
+		out->rbx = ours_rbx(t, words[0], out->cfa, ip);
+		ra = UNWIND_RA_CALL;
+	}
 	out->ra = ra == UNWIND_RA_CALL	 ? memory(out->cfa - 8)
 		  : ra == UNWIND_RA_LINK ? reg(t, 30, ip)
 					 : memory(saved + 8);
@@ -199,8 +212,7 @@ static bool reckon(uint8_t op, uint64_t *a, uint64_t b)
 	return false;
 }
 
-/* Evaluates libdw's operations. False: one is not known here. location: the result is an address of memory.
- */
+/* Evaluates libdw's operations. False: one is not known. location: the result is an address of memory. */
 static bool evaluate(const struct tables *t, const Dwarf_Op *ops, size_t n, uint64_t cfa, uint64_t ip,
 		     bool *location, uint64_t *result)
 {
@@ -282,6 +294,8 @@ static enum verdict theirs(const struct tables *t, Dwarf_Frame *frame, uint64_t 
 	v = theirs_register(t, frame, ra, out->cfa, ip, &out->ra);
 	if (v != FINE)
 		return v;
+	if (t->rbx >= 0) /* to libdw it is undefined where nobody speaks of it */
+		theirs_register(t, frame, t->rbx, out->cfa, ip, &out->rbx);
 	/* x86 has no register to leave a return address in: the same one is none. */
 	return theirs_register(t, frame, t->fp, out->cfa, ip, &out->fp) == ODD || !out->cfa ? ODD : FINE;
 }
@@ -320,17 +334,17 @@ static void compare(const struct tables *t, Dwarf_Frame *frame, uint64_t address
 		mismatch(y, "signal frame", address, words);
 	else if ((v == STOP) != (kind == UNWIND_STOP))
 		mismatch(y, "outermost frame", address, words);
-	else if (v == FINE &&
-		 (!ours(t, words, address, &a) || a.cfa != b.cfa || a.fp != b.fp || a.ra != b.ra))
+	else if (v == FINE && (!ours(t, words, address, &a) || a.cfa != b.cfa || a.fp != b.fp ||
+			       a.ra != b.ra || (a.rbx && a.rbx != b.rbx)))
 		mismatch(y,
 			 a.cfa != b.cfa ? "CFA"
 			 : a.fp != b.fp ? "frame pointer"
-					: "return address",
+			 : a.ra != b.ra ? "return address"
+					: "rbx",
 			 address, words);
 }
 
-/* Every byte of a row must find what its first byte finds. Of lazy binding each byte has a meaning of its
- * own. */
+/* Every byte of a row must find what its first byte finds. Of lazy binding each byte has its own meaning. */
 static void compare_row(const struct tables *t, Dwarf_Frame *frame, uint64_t start, uint64_t end,
 			struct tally *y)
 {
@@ -384,8 +398,7 @@ static int by_start(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* All FDEs of .eh_frame by libdw's reader; pointers are of the one form that linkers make: 4 bytes, relative.
- */
+/* All FDEs of .eh_frame by libdw's reader; pointers are as linkers make them: 4 bytes, relative. */
 static struct range *list_functions(Elf *elf, size_t *count)
 {
 	Elf_Scn *scn = NULL;
@@ -462,7 +475,7 @@ static void close_tables(struct tables *t)
 	free(t->chunks);
 	free(t->blobs);
 	buf__free(&t->bytes);
-	*t = (struct tables){.f = t->f, .machine = t->machine, .sp = t->sp, .fp = t->fp};
+	*t = (struct tables){.f = t->f, .machine = t->machine, .sp = t->sp, .fp = t->fp, .rbx = t->rbx};
 }
 
 /* The format cannot say everything: longjmp's and the prologues of realigned frames, some dozen rows. */
@@ -575,11 +588,10 @@ int main(int argc, char **argv)
 			good = false;
 			continue;
 		}
-		t = (struct tables){.f = &f, .machine = header.e_machine, .sp = 7, .fp = 6};
-		if (header.e_machine == EM_AARCH64) {
-			t.sp = 31;
-			t.fp = 29;
-		}
+		t = header.e_machine == EM_AARCH64 ? (struct tables){.sp = 31, .fp = 29, .rbx = -1}
+						   : (struct tables){.sp = 7, .fp = 6, .rbx = 3};
+		t.f = &f;
+		t.machine = header.e_machine;
 		good &= (measure ? bench : oracle)(&t, argv[i]);
 		elf__close(&f);
 		close(fd);

@@ -14,6 +14,7 @@
 
 struct listing {
 	struct buf text;
+	uint16_t machine;
 	uint64_t limit, rows;
 };
 
@@ -41,8 +42,12 @@ static int print_row(void *context, uint64_t address, const uint32_t *words)
 					    "signal", "stop", "unsupported", ""};
 	struct listing *l = context;
 	struct buf *b = &l->text;
-	uint32_t kind = UNWIND_KIND(words[0]), ra = UNWIND_RA(words[0]);
+	uint32_t kind = UNWIND_KIND(words[0]), ra = 0, rbx = 0;
 
+	if (l->machine == EM_AARCH64 || kind == UNWIND_WIDE)
+		ra = UNWIND_RA(words[0]);
+	else
+		rbx = UNWIND_RBX(words[0]);
 	if (address >= l->limit)
 		return 1;
 	l->rows++;
@@ -56,6 +61,8 @@ static int print_row(void *context, uint64_t address, const uint32_t *words)
 		buf__printf(b, " fp%+d", UNWIND_FP(words[0]));
 	if (ra == UNWIND_RA_AFTER_FP)
 		buf__puts(b, "+ra");
+	if (rbx && kind != UNWIND_FRAME)
+		buf__puts(b, rbx == UNWIND_RBX_LOST ? " rbx?" : " rbx");
 	return 0;
 }
 
@@ -63,7 +70,7 @@ static int print_row(void *context, uint64_t address, const uint32_t *words)
 static void expect(uint16_t machine, enum eh_shape shape, const struct buf *frames, uint64_t from,
 		   uint64_t to, const char *rows)
 {
-	struct listing l = {.limit = EH_CODE + to};
+	struct listing l = {.machine = machine, .limit = EH_CODE + to};
 	struct eh_frame *e;
 	struct elf_file f;
 	int fd = eh_file__new(machine, shape, frames->data, frames->len);
@@ -130,7 +137,7 @@ static void x86_instructions(void **state)
 		SAMPLE("100 sp+8; 101 sp+16 fp-16; 104 fp+16 fp-16; 10b sp+8", 0x41, 0x0e, 16, 0x86, 2, 0x43,
 		       0x0d, 6, 0x47, 0xc6, 0x0c, 7, 8),
 		/* other registers are no rows of their own */
-		SAMPLE("100 sp+8; 106 sp+32", 0x42, 0x83, 3, 0x42, 0x8c, 4, 0x42, 0x0e, 32),
+		SAMPLE("100 sp+8; 106 sp+32", 0x42, 0x8d, 3, 0x42, 0x8c, 4, 0x42, 0x0e, 32),
 		/* advances of one, two and four bytes; beyond the end nothing holds */
 		SAMPLE("100 sp+8; 110 sp+16; 120 sp+24; 130 sp+32", 2, 0x10, 0x0e, 16, 3, 0x10, 0, 0x0e, 24,
 		       4, 0x10, 0, 0, 0, 0x0e, 32, 2, 0x80, 0x0e, 40),
@@ -148,7 +155,7 @@ static void x86_instructions(void **state)
 		SAMPLE("100 sp+16; 101 sp+24", 0x12, 7, 0x7e, 0x41, 0x13, 0x7d),
 		/* what is accepted and means nothing here: args_size, negate_ra_state, window_save,
 		 * val_offset of a register that does not matter */
-		SAMPLE("100 sp+8; 101 sp+16", 0x2e, 0x80, 1, 0x2d, 0x2c, 0x14, 3, 1, 0x16, 3, 1, 0x50, 0x41,
+		SAMPLE("100 sp+8; 101 sp+16", 0x2e, 0x80, 1, 0x2d, 0x2c, 0x14, 12, 1, 0x16, 12, 1, 0x50, 0x41,
 		       0x0e, 16),
 		SAMPLE("100 stop", 7, 16),
 		SAMPLE("100 sp+8", 7, 6), /* an undefined frame pointer is none that was saved */
@@ -172,6 +179,22 @@ static void x86_instructions(void **state)
 		SAMPLE("100 r10+0; 101 r0+16", 0x0c, 10, 0, 0x41, 0x0c, 0, 16),
 		SAMPLE("100 unsupported", 0x0c, 17, 0),
 		SAMPLE("100 unsupported", 0x0c, 0xff, 0x7f, 0),
+	};
+
+	(void)state;
+	try_samples(EM_X86_64, samples, sizeof(samples) / sizeof(*samples));
+}
+
+static void x86_rbx(void **state)
+{
+	const struct sample samples[] = {
+		/* push %rbx; push %rbp, push %rbx; rbx elsewhere; by the frame pointer it has no rows either
+		 */
+		SAMPLE("100 sp+8; 101 sp+16 rbx; 102 sp+8", 0x41, 0x0e, 16, 0x83, 2, 0x41, 0x0e, 8, 0xc3),
+		SAMPLE("100 sp+8; 101 sp+16 fp-16; 102 sp+24 fp-16 rbx; 103 sp+24 fp-16 rbx?; 104 fp+24 "
+		       "fp-16",
+		       0x41, 0x0e, 16, 0x86, 2, 0x41, 0x0e, 24, 0x83, 3, 0x41, 0x83, 4, 0x41, 0x0d, 6, 0x41,
+		       0x83, 3),
 	};
 
 	(void)state;
@@ -422,15 +445,11 @@ static void frame_pointer_share(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(x86_instructions),
-		cmocka_unit_test(expressions),
-		cmocka_unit_test(arm64_instructions),
-		cmocka_unit_test(broken_instructions),
-		cmocka_unit_test(gaps),
-		cmocka_unit_test(several_cies),
-		cmocka_unit_test(refused),
-		cmocka_unit_test(cut_and_bent),
-		cmocka_unit_test(frame_pointer_share),
+		cmocka_unit_test(x86_instructions),    cmocka_unit_test(x86_rbx),
+		cmocka_unit_test(expressions),	       cmocka_unit_test(arm64_instructions),
+		cmocka_unit_test(broken_instructions), cmocka_unit_test(gaps),
+		cmocka_unit_test(several_cies),	       cmocka_unit_test(refused),
+		cmocka_unit_test(cut_and_bent),	       cmocka_unit_test(frame_pointer_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,11 +70,16 @@ static void put_rule(struct world *w, unsigned function, const uint32_t *words, 
 	w->rules += count;
 }
 
-static void rule(struct world *w, unsigned function, uint32_t kind, int cfa, int fp)
+static void rule_rbx(struct world *w, unsigned function, uint32_t kind, int cfa, int fp, enum unwind_rbx rbx)
 {
-	uint32_t word = unwind_rule__make(kind, UNWIND_RA_CALL, cfa / 8, fp / 8);
+	uint32_t word = unwind_rule__make(kind, rbx, cfa / 8, fp / 8);
 
 	put_rule(w, function, &word, 1);
+}
+
+static void rule(struct world *w, unsigned function, uint32_t kind, int cfa, int fp)
+{
+	rule_rbx(w, function, kind, cfa, fp, UNWIND_RBX_SAME);
 }
 
 static void wide(struct world *w, unsigned function, unsigned base, unsigned flags, int offset, int add,
@@ -133,6 +138,7 @@ static struct walk *go_from(struct world *world, uint64_t ip, unsigned sp, uint6
 	walk->w.start.fp = fp;
 	walk->w.start.flags = flags;
 	walk->w.start.other[10] = STACK + 8 * 20;
+	walk->w.start.other[UNWIND_DWARF_RBX] = STACK + 8 * 30;
 	walk->w.start.trampoline = 0x7fffffffe000;
 	walk->w.start.returns[2].at = STACK + 8 * 3;
 	walk->w.start.returns[2].address = FUNC(2) + 5;
@@ -231,6 +237,49 @@ static void other_registers_are_known_innermost_only(void **state)
 	expect(go_from(w, FUNC(1) + 4, 0, 0, UNWIND_EXACT | UNWIND_HAS_OTHERS), STACK_COMPLETE, 2,
 	       FUNC(1) + 4, FUNC(255) + 7);
 	expect(go_from(w, FUNC(1) + 4, 0, 0, 0), STACK_UNSUPPORTED, 1, FUNC(1) + 4);
+}
+
+/* The dynamic linker's function 4 finds its caller by rbx, which functions above it save, or leave alone. */
+static void rbx_is_followed(void **state)
+{
+	struct world *w = *state;
+	const uint64_t ip = FUNC(1) + 4;
+
+	wide(w, 4, UNWIND_DWARF_RBX, 0, 16, 0, 0);
+	w->stack[31] = w->stack[41] = FUNC(255) + 7;
+	w->stack[0] = FUNC(2) + 5;
+	w->stack[3] = FUNC(4) + 5;
+	rule(w, 1, UNWIND_SP, 8, 0);
+	rule(w, 2, UNWIND_SP, 24, 0);
+	expect(go_from(w, ip, 0, 0, 0), STACK_COMPLETE, 4, ip, FUNC(2) + 5, FUNC(4) + 5, FUNC(255) + 7);
+	w->stack[2] = w->stack[1] = STACK + 8 * 40; /* the first that saves it */
+	rule_rbx(w, 2, UNWIND_SP, 24, 0, UNWIND_RBX_BELOW_FP);
+	expect(go_from(w, ip, 0, 0, 0), STACK_COMPLETE, 4, ip, FUNC(2) + 5, FUNC(4) + 5, FUNC(255) + 7);
+	w->stack[2] = 1;
+	rule_rbx(w, 2, UNWIND_SP, 24, -16, UNWIND_RBX_BELOW_FP);
+	expect(go_from(w, ip, 0, 0, 0), STACK_COMPLETE, 4, ip, FUNC(2) + 5, FUNC(4) + 5, FUNC(255) + 7);
+	rule_rbx(w, 1, UNWIND_SP, 8, 0, UNWIND_RBX_LOST);
+	expect(go_from(w, ip, 0, 0, 0), STACK_COMPLETE, 4, ip, FUNC(2) + 5, FUNC(4) + 5, FUNC(255) + 7);
+	rule(w, 2, UNWIND_SP, 24, 0);
+	expect(go_from(w, ip, 0, 0, 0), STACK_UNSUPPORTED, 3, ip, FUNC(2) + 5, FUNC(4) + 5);
+}
+
+/* A signal's frame has all registers, whatever its handler has done. */
+static void rbx_behind_a_signal(void **state)
+{
+	struct world *w = *state;
+	unsigned saved = 1 + UNWIND_SIGNAL_OFFSET / 8;
+
+	rule_rbx(w, 1, UNWIND_SP, 8, 0, UNWIND_RBX_LOST);
+	rule(w, 2, UNWIND_SIGNAL, 0, 0);
+	wide(w, 4, UNWIND_DWARF_RBX, 0, 16, 0, 0);
+	w->stack[0] = FUNC(2) + 1;
+	w->stack[saved + UNWIND_SIGNAL_SP] = STACK + 8 * 100;
+	w->stack[saved + UNWIND_SIGNAL_IP] = FUNC(4) + 4;
+	w->stack[saved + UNWIND_SIGNAL_RBX] = STACK + 8 * 110;
+	w->stack[111] = FUNC(255) + 7;
+	expect(go_from(w, FUNC(1) + 4, 0, 0, UNWIND_EXACT), STACK_COMPLETE, 4, FUNC(1) + 4, FUNC(2) + 1,
+	       FUNC(4) + 4, FUNC(255) + 7);
 }
 
 static void signal_frame(void **state)
@@ -414,6 +463,8 @@ int main(void)
 		TEST(lazy_binding),
 		TEST(realigned_stack),
 		TEST(other_registers_are_known_innermost_only),
+		TEST(rbx_is_followed),
+		TEST(rbx_behind_a_signal),
 		TEST(signal_frame),
 		TEST(gap_by_frame_pointer),
 		TEST(gap_at_the_entry),

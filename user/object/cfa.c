@@ -8,9 +8,26 @@
 const struct cfa_machine *cfa_machine__of(unsigned int elf_machine)
 {
 	static const struct cfa_machine machines[] = {
-		{.number = EM_X86_64, .sp = 7, .fp = 6, .link = 16, .word_bytes = 8, .calls_push = true},
-		{.number = EM_AARCH64, .sp = 31, .fp = 29, .link = 30, .word_bytes = 8},
-		{.number = EM_386, .sp = 4, .fp = 5, .link = 8, .word_bytes = 4, .calls_push = true},
+		{.number = EM_X86_64,
+		 .sp = 7,
+		 .fp = 6,
+		 .link = 16,
+		 .rbx = 3,
+		 .word_bytes = 8,
+		 .calls_push = true},
+		{.number = EM_AARCH64,
+		 .sp = 31,
+		 .fp = 29,
+		 .link = 30,
+		 .rbx = CFA_NO_REGISTER,
+		 .word_bytes = 8},
+		{.number = EM_386,
+		 .sp = 4,
+		 .fp = 5,
+		 .link = 8,
+		 .rbx = CFA_NO_REGISTER,
+		 .word_bytes = 4,
+		 .calls_push = true},
 	};
 
 	for (size_t i = 0; i < sizeof(machines) / sizeof(*machines); i++)
@@ -200,6 +217,8 @@ static bool set_place(struct run *r, uint64_t reg, struct cfa_place p)
 		r->now.fp = p;
 	else if (reg == r->common->ra)
 		r->now.ra = p;
+	else if (reg == m->rbx)
+		r->now.rbx = p;
 	return true;
 }
 
@@ -264,8 +283,9 @@ static bool negative_offset(struct run *r)
 static bool restore(struct run *r)
 {
 	const struct cfa_state *s = &r->common->initial;
+	const struct cfa_machine *m = r->common->machine;
 
-	return set_place(r, r->a, r->a == r->common->machine->fp ? s->fp : s->ra);
+	return set_place(r, r->a, r->a == m->fp ? s->fp : r->a == m->rbx ? s->rbx : s->ra);
 }
 
 static bool undefined(struct run *r)

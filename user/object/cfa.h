@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Call frame instructions (DWARF 5, section 6.4; the LSB's .eh_frame) in, rules of include/sonde/unwind.h
- * out. Of all registers only three places matter for a walk: the frame address (CFA), the caller's frame
- * pointer and the return address.
+ * out. Of all registers only four places matter for a walk: the frame address (CFA), the caller's frame
+ * pointer, the return address and, on x86-64, the caller's rbx.
  */
 #ifndef SONDE_OBJECT_CFA_H
 #define SONDE_OBJECT_CFA_H
@@ -10,10 +10,13 @@
 #include "object/cursor.h"
 #include "sonde/unwind.h"
 
+#define CFA_NO_REGISTER 0xff
+
 /* A machine, its registers by their DWARF numbers. */
 struct cfa_machine {
 	uint16_t number; /* EM_ */
 	uint8_t sp, fp, link;
+	uint8_t rbx;	    /* CFA_NO_REGISTER: has none that matters */
 	uint8_t word_bytes; /* unit of the offsets in rules; x86-32 is here for its share of frame pointers */
 	bool calls_push;    /* the return address; else it begins in the link register */
 };
@@ -44,8 +47,6 @@ struct cfa_place {
 	int64_t offset;
 };
 
-#define CFA_NO_REGISTER 0xff
-
 /* Larger offsets are nonsense; sums of two that are sane do not overflow. */
 static inline bool cfa__is_sane(int64_t offset)
 {
@@ -56,7 +57,7 @@ struct cfa_state {
 	uint8_t kind;
 	uint8_t base, index; /* index: CFA_NO_REGISTER if none */
 	int64_t offset, add;
-	struct cfa_place fp, ra;
+	struct cfa_place fp, ra, rbx;
 };
 
 /* What the instructions of several functions share: their CIE. */

@@ -74,6 +74,18 @@ static bool draft_ra(const struct cfa_common *c, const struct cfa_state *s, stru
 	return p.kind == CFA_AT && !(p.offset % m->word_bytes) && d->ra_at == (int16_t)d->ra_at;
 }
 
+/* fp: where the frame pointer is saved, words from the CFA; 0: it is not */
+static enum unwind_rbx rbx_of(const struct cfa_machine *m, const struct cfa_state *s, int64_t fp)
+{
+	struct cfa_place p = from_cfa(s, s->rbx);
+
+	if (s->base == m->fp)
+		return UNWIND_RBX_LOST;
+	if (p.kind == CFA_AT && p.offset == ((fp ? fp : -1) - 1) * m->word_bytes)
+		return UNWIND_RBX_BELOW_FP;
+	return p.kind == CFA_SAME ? UNWIND_RBX_SAME : UNWIND_RBX_LOST;
+}
+
 static bool is_narrow(const struct cfa_machine *m, const struct cfa_state *s, const struct draft *d)
 {
 	return s->kind == CFA_REGISTER && (s->base == m->sp || s->base == m->fp) && !d->flags &&
@@ -133,7 +145,8 @@ void cfa__rule(const struct cfa_common *c, const struct cfa_state *s, __u32 word
 		return;
 	fp = (__s32)d.fp;
 	if (is_narrow(m, s, &d))
-		words[0] = unwind_rule__make(s->base == m->sp ? UNWIND_SP : UNWIND_FRAME, d.ra, cfa, fp);
+		words[0] = unwind_rule__make(s->base == m->sp ? UNWIND_SP : UNWIND_FRAME,
+					     m->calls_push ? rbx_of(m, s, d.fp) : d.ra, cfa, fp);
 	else if (s->kind == CFA_REGISTER || s->kind == CFA_DEREF)
 		make_wide(m, s, &d, words);
 	else if (d.ra == UNWIND_RA_CALL && !d.flags && s->offset == m->word_bytes)

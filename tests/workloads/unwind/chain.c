@@ -13,10 +13,12 @@
  *   variadic  variadic_sum                     align     align_inner, whose stack is realigned for AVX
  *   sized    sized_inner, an array of any size  longjmp   from longjmp_deep, three times longjmp_down below
  *   pointer   pointer_callee, by call *         small     small_callee, all prologue and epilogue
+ *   lazy      a short function behind the PLT, bound anew at each call, where it is bound that late
  * Prints: act NAME CPU_NS, for each.
  */
 #include "unwind.h"
 #include <ctype.h>
+#include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdalign.h>
@@ -313,6 +315,55 @@ TRUTH_FN static uint64_t do_small(uint64_t end_ns)
 	return sum;
 }
 
+static unsigned seed;
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+extern const char __ehdr_start[];
+
+static uintptr_t dynamic(ElfW(Sxword) tag)
+{
+	for (const ElfW(Dyn) *d = _DYNAMIC; d && d->d_tag != DT_NULL; d++)
+		if (d->d_tag == tag)
+			return d->d_un.d_val;
+	return 0;
+}
+
+/* Where the PLT finds rand_r(), which nobody else calls. NULL: it is not bound by being called. */
+static uintptr_t *lazy_slot(uintptr_t *unbound)
+{
+	uintptr_t *got = (uintptr_t *)dynamic(DT_PLTGOT), before[100];
+	size_t count = dynamic(DT_PLTRELSZ) / sizeof(ElfW(Rela));
+
+	if (got && (uintptr_t)got < (uintptr_t)__ehdr_start)
+		got = (uintptr_t *)(__ehdr_start + (uintptr_t)got);
+	if (!got || !got[2] || count > sizeof(before) / sizeof(*before))
+		return NULL;
+	memcpy(before, got + 3, count * sizeof(*before));
+	sink += rand_r(&seed);
+	for (size_t i = 0; i < count; i++) {
+		*unbound = before[i];
+		if (got[3 + i] != before[i])
+			return &got[3 + i];
+	}
+	return NULL;
+}
+
+TRUTH_FN static uint64_t do_lazy(uint64_t end_ns)
+{
+	static uintptr_t unbound, none, *volatile slot;
+
+	if (!slot) {
+		slot = lazy_slot(&unbound);
+		slot = slot ?: &none;
+	}
+	do
+		for (int i = 0; i < 200; i++) {
+			*slot = unbound;
+			sink += rand_r(&seed);
+		}
+	while (unwind__cpu_ns() < end_ns);
+	return sink;
+}
+
 static const struct act {
 	const char *name;
 	uint64_t (*run)(uint64_t end_ns);
@@ -320,7 +371,7 @@ static const struct act {
 	{"compute", do_compute}, {"qsort", do_qsort},	    {"memcpy", do_memcpy}, {"snprintf", do_snprintf},
 	{"malloc", do_malloc},	 {"syscall", do_syscall},   {"vdso", do_vdso},	   {"plt", do_plt},
 	{"align", do_align},	 {"variadic", do_variadic}, {"sized", do_sized},   {"longjmp", do_longjmp},
-	{"pointer", do_pointer}, {"small", do_small},
+	{"pointer", do_pointer}, {"small", do_small},	    {"lazy", do_lazy},
 };
 #define ACTS (sizeof(acts) / sizeof(*acts))
 
