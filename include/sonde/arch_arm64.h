@@ -9,7 +9,7 @@
 
 #define UNWIND_DWARF_SP	 31
 #define UNWIND_DWARF_FP	 29
-#define UNWIND_DWARF_RBX 32 /* x86's: in no rule */
+#define UNWIND_DWARF_RBX 3 /* x86's: no rule names x3 */
 
 /* Calls leave the return address in x30, signed or not: the signature stands above the address bits. */
 #define UNWIND_HAS_LINK	       1
