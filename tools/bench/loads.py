@@ -107,6 +107,20 @@ class Load:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+class Deep(Load):
+    """Recursion, always as deep: what a frame costs is the difference between two depths."""
+
+    def __init__(self, depth):
+        super().__init__(("recurse",))
+        self.depth = depth
+
+    def begin(self):
+        program = os.path.join(os.path.dirname(__file__), "../../build/workloads/unwind/recurse")
+        if not os.path.exists(program):
+            raise LoadError("build/workloads/unwind/recurse is not built")
+        self.start(program, "--now", "3600000", str(self.depth))
+
+
 class Xz(Load):
     def begin(self):
         need("xz")

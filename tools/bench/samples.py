@@ -111,33 +111,44 @@ def of_load(places, pids, seconds):
     return found
 
 
+SHALLOW, DEEP = 20, 420
+
+
+def frame_ns(places, seconds, rounds):
+    """ns per frame: what a sample of a deeper stack of the same functions costs more, over as many frames. The rounds."""
+    with loads.Deep(SHALLOW) as shallow, loads.Deep(DEEP) as deep:
+        for _ in range(rounds):
+            near, far = (measure(places, HOT_HZ, TABLES, load.pids(), seconds, 0) for load in (shallow, deep))
+            yield (far.ns - near.ns) / (far.frames - near.frames)
+
+
+def frame_section(options, places, seconds, rounds):
+    options.progress("samples: a frame")
+    found = statistics.median(frame_ns(places, seconds, rounds))
+    return (f"A frame, hot: a sample {DEEP} frames deep against one {SHALLOW} deep, over the difference.",
+            ["walk", "ns per frame", "aim"], [["tables", f"{found:.1f}", report.limit(found, FRAME_AIM_NS)]])
+
+
 def middle(rounds, key):
     found = [each[key] for each in rounds]
     return Sample(*(statistics.median(values) for values in zip(*found)))
 
 
-def per_frame_ns(rounds, how):
-    """What the user part costs, for each of its frames."""
-    return statistics.median((each[HOT_HZ, how].ns - each[HOT_HZ, KERNEL_ONLY].ns) / max(1, each[HOT_HZ, how].frames)
-                             for each in rounds)
-
-
 def rows(name, rounds):
     for how, words in ((TABLES, "tables"), (FRAME_POINTERS, "frame pointers")):
         hot, cold = middle(rounds, (HOT_HZ, how)), middle(rounds, (COLD_HZ, how))
-        frame_ns, hot_us, cold_us = per_frame_ns(rounds, how), hot.ns / 1000, cold.ns / 1000
-        aims = ["-"] * 3
+        without_us, hot_us, cold_us = middle(rounds, (HOT_HZ, KERNEL_ONLY)).ns / 1000, hot.ns / 1000, cold.ns / 1000
+        aims = ["-"] * 2
         if how is TABLES:
-            aims = [report.limit(frame_ns, FRAME_AIM_NS), report.limit(hot_us, HOT_AIMS.get(name)),
-                    report.limit(cold_us, COLD_AIMS.get(name))]
-        yield [name, words, f"{hot.frames:.1f}", f"{100 * hot.complete:.1f}", f"{frame_ns:.0f}", aims[0],
-               f"{hot_us:.2f}", aims[1], f"{cold_us:.2f}", aims[2]]
+            aims = [report.limit(hot_us, HOT_AIMS.get(name)), report.limit(cold_us, COLD_AIMS.get(name))]
+        yield [name, words, f"{hot.frames:.1f}", f"{100 * hot.complete:.1f}", f"{without_us:.2f}",
+               f"{hot_us:.2f}", aims[0], f"{cold_us:.2f}", aims[1]]
 
 
-HEAD = ["program", "walk", "user frames", "complete %", "ns per frame", "aim", "hot, us per sample", "aim",
-        "cold, us per sample", "aim"]
+HEAD = ["program", "walk", "user frames", "complete %", "without, us", "hot, us per sample", "aim", "cold, us per sample",
+        "aim"]
 EXPLAIN = (f"A sample of sonde profile: the BPF program's run time for those of the target, hot ({HOT_HZ} Hz) and cold "
-           f"({COLD_HZ} Hz); per frame: hot, less a sample without user stack (-K), by the mean number of user frames. "
+           f"({COLD_HZ} Hz); without: hot, without user stack (-K). "
            "Frame pointers: --unwind fp, the kernel's walk, which ends early. Median over the rounds.")
 
 
@@ -155,4 +166,9 @@ def section(options, places):
             notes.append(f"{name}: {error}")
         if rounds:
             table += rows(name, rounds)
-    return [(EXPLAIN, HEAD, table)], notes
+    try:
+        deep = [frame_section(options, places, seconds, 1 if options.quick else min(3, options.rounds))]
+    except (loads.LoadError, tools.ToolError) as error:
+        deep = []
+        notes.append(f"a frame: {error}")
+    return [(EXPLAIN, HEAD, table), *deep], notes

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * recurse MS: burns MS of CPU time at each of five depths, in turns of 1 ms: main calls depth_N, which calls
- * recurse N times over, and the innermost burns in recurse_burn: _start (libc) main depth_N recurse{N}
- * recurse_burn, N of 10, 100, 300, 480, 1000. No frame pointers.
+ * recurse MS [DEPTH]: burns MS of CPU time at each of five depths, in turns of 1 ms: main calls depth_N,
+ * which calls recurse N times over, and the innermost burns in recurse_burn: _start (libc) main depth_N
+ * recurse{N} recurse_burn, N of 10, 100, 300, 480, 1000. No frame pointers. With DEPTH only there, MS in one
+ * turn, and main calls recurse.
  */
 #include "unwind.h"
 
@@ -43,6 +44,8 @@ int main(int argc, char **argv)
 
 	work__ready(now);
 	uint64_t due = unwind__cpu_ns();
+	if (argc > 2)
+		return recurse(work__number(argv[2]), due + turns * NSEC_PER_MS) == 1;
 	for (uint64_t turn = 0; turn < turns * 5; turn++)
 		sum += depths[turn % 5](due += NSEC_PER_MS);
 	return sum == 1;
