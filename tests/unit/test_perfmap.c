@@ -69,6 +69,18 @@ static void dialects(void **state)
 	CHECK(map, rows);
 }
 
+/* What looks mangled and turns out not to be, after much of it was written. */
+static void mangled_for_a_while(void **state)
+{
+	static const char name[] = "_RYYYYYYYYYYYYYYYYYYYYYYYYYYYYYYYYYYYY";
+	static const struct row rows[] = {{0x1000, name, 0}, {0x1010, "f", 0}};
+	char map[256];
+
+	(void)state;
+	snprintf(map, sizeof(map), "1000 10 %s\n1010 10 _R\n1010 10 f\n", name);
+	CHECK(map, rows);
+}
+
 /* Memory is used again: the later line is the newer code, whichever part of the older one it covers. */
 static void later_lines_win(void **state)
 {
@@ -188,9 +200,10 @@ static void hostile_overlaps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(dialects),	cmocka_unit_test(later_lines_win),
-		cmocka_unit_test(broken_lines), cmocka_unit_test(long_names),
-		cmocka_unit_test(many_lines),	cmocka_unit_test(hostile_overlaps),
+		cmocka_unit_test(dialects),	    cmocka_unit_test(mangled_for_a_while),
+		cmocka_unit_test(later_lines_win),  cmocka_unit_test(broken_lines),
+		cmocka_unit_test(long_names),	    cmocka_unit_test(many_lines),
+		cmocka_unit_test(hostile_overlaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,9 +23,9 @@
 struct symbolizer {
 	struct name_taker taker; /* first: what the scanners see of the symbolizer */
 	struct strings names;
-	struct table failed; /* struct file_key -> int: the -errno it failed with */
-	struct buf scratch;
-	struct inlined **inlined; /* what was handed out */
+	struct table failed;	    /* struct file_key -> int: the -errno it failed with */
+	struct buf plain, readable; /* the name at hand */
+	struct inlined **inlined;   /* what was handed out */
 	size_t inlined_count;
 };
 
@@ -37,23 +37,29 @@ static size_t unversioned_length(const char *name)
 	return at ? (size_t)(at - name) : strlen(name);
 }
 
+/* The readable form, or the name itself. NULL: no memory. */
+static const char *add_readable(struct symbolizer *s, const char *name, size_t len)
+{
+	struct buf *b = &s->readable;
+
+	buf__clear(b);
+	if (!demangle__add(b, name))
+		return strings__add(&s->names, name, len);
+	return b->failed ? NULL : strings__add(&s->names, b->data, b->len);
+}
+
 static int take(struct name_taker *taker, struct lookup *l, const char *name, const char *module)
 {
 	struct symbolizer *s = (struct symbolizer *)taker;
-	struct buf *b = &s->scratch;
-	size_t plain;
+	struct buf *b = &s->plain;
 
 	buf__clear(b);
 	buf__add(b, name, unversioned_length(name));
 	buf__putc(b, 0);
 	if (b->failed)
 		return -ENOMEM;
-	plain = b->len;
 	l->start = threadstart__by_name(b->data);
-	if (demangle__add(b, b->data))
-		l->text = strings__add(&s->names, b->data + plain, b->len - plain);
-	else
-		l->text = strings__add(&s->names, b->data, plain - 1);
+	l->text = add_readable(s, b->data, b->len - 1);
 	if (module)
 		l->module = strings__add(&s->names, module, strlen(module));
 	return l->text && (!module || l->module) ? 0 : -ENOMEM;
@@ -62,12 +68,9 @@ static int take(struct name_taker *taker, struct lookup *l, const char *name, co
 static const char *keep(struct name_taker *taker, const char *text, bool mangled)
 {
 	struct symbolizer *s = (struct symbolizer *)taker;
-	struct buf *b = &s->scratch;
+	size_t len = strlen(text);
 
-	buf__clear(b);
-	if (mangled && demangle__add(b, text))
-		return b->failed ? NULL : strings__add(&s->names, b->data, b->len);
-	return strings__add(&s->names, text, strlen(text));
+	return mangled ? add_readable(s, text, len) : strings__add(&s->names, text, len);
 }
 
 static const struct inlined *keep_inlined(struct name_taker *taker, const struct inlined *from, size_t count)
@@ -109,7 +112,8 @@ void symbolizer__free(struct symbolizer *s)
 	free(s->inlined);
 	strings__free(&s->names);
 	table__free(&s->failed);
-	buf__free(&s->scratch);
+	buf__free(&s->plain);
+	buf__free(&s->readable);
 	free(s);
 }
 
