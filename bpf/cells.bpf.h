@@ -30,21 +30,25 @@ struct {
 	__array(values, struct cell_map);
 } cells SEC(".maps") = {.values = {(struct cell_map *)&cells_a}};
 
+/* Made empty and found again: another program may have made it meanwhile. */
 inline_always bool cell__add(const struct cell_key *key, u64 count, u64 ns)
 {
-	struct cell fresh = {.count = count, .ns = ns}, *cell;
+	struct cell fresh = {}, *cell;
 	u32 slot = 0;
 	void *current = bpf_map_lookup_elem(&cells, &slot);
 
 	if (!current)
 		return false;
 	cell = bpf_map_lookup_elem(current, key);
-	if (cell) {
-		cell->count += count;
-		cell->ns += ns;
-		return true;
+	if (!cell) {
+		bpf_map_update_elem(current, key, &fresh, BPF_NOEXIST);
+		cell = bpf_map_lookup_elem(current, key);
 	}
-	return !bpf_map_update_elem(current, key, &fresh, BPF_ANY);
+	if (!cell)
+		return false;
+	count__add(&cell->count, count);
+	count__add(&cell->ns, ns);
+	return true;
 }
 
 /* Global: its branches are verified once, and their paths do not multiply those of the caller. */

@@ -45,6 +45,21 @@
 #define copy(to, from, size) __builtin_memcpy(to, from, size)
 #define zero(to, size)	     __builtin_memset(to, 0, size)
 
+/*
+ * Objects that define PREEMPTIBLE have programs that others of their kind may come in between, on the same
+ * CPU (uprobes). They count by atomic instructions.
+ *
+ * A global function is verified once, not once per path that leads to it. With preemption disabled the
+ * verifier let nobody call one before 6.15, so in these objects they are static.
+ */
+#ifdef PREEMPTIBLE
+#define GLOBAL		   static __noinline
+#define count__add(at, by) ((void)__sync_fetch_and_add(at, by))
+#else
+#define GLOBAL		   __noinline
+#define count__add(at, by) ((void)(*(at) += (by)))
+#endif
+
 /* Records of include/sonde/abi.h. Written without wake-ups, drained by a timer: a wake-up per record costs a
  * ping-pong two thirds of its throughput. Shared by all probes of a session; sized by the loader. */
 struct {
@@ -74,7 +89,7 @@ inline_always u64 forget(u64 *cell, u64 value)
 	return *(volatile u64 *)cell;
 }
 
-#define loss__count(l, part, outcome) ((l)->count[PART_##part][OUTCOME_##outcome]++)
+#define loss__count(l, part, outcome) count__add(&(l)->count[PART_##part][OUTCOME_##outcome], 1)
 
 struct control control; /* .bss: written by user space through mmap */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* On-CPU samples: one perf event per CPU, filtered here. Runs in NMI where the CPU has a PMU. */
 #include "cells.bpf.h"
+#include "follow.bpf.h"
 #include "stack.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -24,26 +25,11 @@ int on_tick(struct bpf_perf_event_data *ctx)
 		loss__count(l, CPU, FILTERED);
 		return 0;
 	}
-	key.a = stack__capture(ctx, task, false, SAMPLED_IN_USER(&ctx->regs) ? &ctx->regs : NULL, l, 0,
-			       &published);
+	key.a = stack__capture(ctx, PLACE_HERE, task, false, SAMPLED_IN_USER(&ctx->regs) ? &ctx->regs : NULL,
+			       l, 0, &published);
 	if (cell__add(&key, 1, 0))
 		loss__count(l, CPU, AGGREGATED);
 	else
 		loss__count(l, CPU, MAP_FULL);
-	return 0;
-}
-
-HOOK("sched_process_exec")
-int BPF_PROG(on_exec, struct task_struct *task)
-{
-	target__on_exec(task);
-	return 0;
-}
-
-/* Children of marked processes, with --follow. */
-HOOK("task_newtask")
-int BPF_PROG(on_newtask, struct task_struct *task, u64 clone_flags)
-{
-	target__on_fork(task__current(), task, clone_flags);
 	return 0;
 }

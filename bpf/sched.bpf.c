@@ -206,7 +206,7 @@ inline_always void offcpu__began(void *ctx, struct task_struct *prev, struct thr
 		t->now.stack = 0;
 		return;
 	}
-	hash = stack__capture(ctx, prev, false, NULL, l, t->known_stack, &published);
+	hash = stack__capture(ctx, PLACE_HERE, prev, false, NULL, l, t->known_stack, &published);
 	if (published)
 		t->known_stack = hash;
 	t->now.stack = hash;
@@ -442,7 +442,7 @@ int BPF_PROG(on_waking, struct task_struct *task)
 	if (state__is_block(open__state(t->now.open)) ? !t->now.stack && t->visited != t->now.open
 						      : !task__state(task))
 		return 0; /* not sampled; or not about to block */
-	t->waker = stack__capture(ctx, task__current(), true, NULL, l, 0, &published);
+	t->waker = stack__capture(ctx, PLACE_HERE, task__current(), true, NULL, l, 0, &published);
 	return 0;
 }
 

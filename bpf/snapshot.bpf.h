@@ -10,9 +10,9 @@
 #include "stack_record.bpf.h"
 
 #ifdef NO_UNWIND_TABLES
-#define stack__by_table(p, task, sampled, count) STACK_BY_KERNEL
-#define stack__compare(how)			 ((void)(how))
-#define UNWIND_MISSING				 STACK_NO_FRAME_PTR
+#define stack__by_table(which, p, task, sampled, count) STACK_BY_KERNEL
+#define stack__compare(which, how)			((void)(how))
+#define UNWIND_MISSING					STACK_NO_FRAME_PTR
 #else
 #define UNWIND_MISSING	 (unwind_loop ? STACK_NO_TABLE : STACK_NO_FRAME_PTR)
 
@@ -64,7 +64,7 @@ static long unwind__frame_each(struct bpf_map *map, u32 *index, u32 *value, stru
 }
 
 /* Global: verified once. */
-__noinline int unwind__walk(u32 which, u32 at)
+GLOBAL int unwind__walk(u32 which, u32 at)
 {
 	struct stack_place *p = place__get(which);
 	struct unwind_loop loop = {.at = at};
@@ -170,7 +170,7 @@ inline_always void registers__without_probes(struct unwind_registers *to, struct
 
 /* Return addresses that uretprobes have replaced: the walk finds their trampoline on the stack. Global: the
  * loop would multiply the paths of whoever calls it, and so the load time. */
-__noinline int registers__add_returns(u32 which, u32 interrupted)
+GLOBAL int registers__add_returns(u32 which, u32 interrupted)
 {
 	struct stack_place *p = place__get(which);
 	struct unwind_registers *to;
@@ -396,9 +396,9 @@ inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, s
 #define SNAPSHOT_COMPARE 2 /* beside a stack that was walked */
 
 /* Of the current task. Global: its copying loop is verified once, not once per path that leads to it. */
-__noinline int snapshot__here(u32 what)
+GLOBAL int snapshot__here(u32 which, u32 what)
 {
-	struct stack_place *p = place__get(PLACE_HERE);
+	struct stack_place *p = place__get(which);
 	struct task_struct *task = task__current();
 	struct loss *l = loss__here();
 
@@ -453,7 +453,7 @@ inline_always bool unwind__wants_snapshot(const struct stack_place *p)
 	return p->walk.end == STACK_NO_TABLE || unwind__is_doubtful(p);
 }
 
-inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_struct *task,
+inline_always enum stack_how stack__by_table(u32 which, struct stack_place *p, struct task_struct *task,
 					     const struct sampled_regs *sampled, u32 count)
 {
 	bool stale, known, is_64bit = true;
@@ -468,23 +468,23 @@ inline_always enum stack_how stack__by_table(struct stack_place *p, struct task_
 	}
 	if (!is_64bit)
 		return STACK_BY_KERNEL;
-	registers__returns(PLACE_HERE, p, task, !sampled);
+	registers__returns(which, p, task, !sampled);
 	known = unwind__begin_for(p, task, &stale);
-	if (stale && snapshot__here(0))
+	if (stale && snapshot__here(which, 0))
 		return STACK_BY_SNAPSHOT;
 	if (!known)
 		return STACK_BY_KERNEL;
-	unwind__walk(PLACE_HERE, count);
+	unwind__walk(which, count);
 	if (!stale && unwind__wants_snapshot(p) &&
-	    snapshot__here(p->walk.end == STACK_NO_TABLE ? SNAPSHOT_WALKED : 0))
+	    snapshot__here(which, p->walk.end == STACK_NO_TABLE ? SNAPSHOT_WALKED : 0))
 		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }
 
-inline_always void stack__compare(enum stack_how how)
+inline_always void stack__compare(u32 which, enum stack_how how)
 {
 	if (unwind_compare && how == STACK_BY_TABLE)
-		snapshot__here(SNAPSHOT_COMPARE);
+		snapshot__here(which, SNAPSHOT_COMPARE);
 }
 
 #endif

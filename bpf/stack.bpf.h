@@ -7,9 +7,9 @@
 #include "snapshot.bpf.h"
 
 /* How many of the kernel frames belong to an interrupt: those above its entry; `count` if there is none. */
-__noinline int stack__irq_frames(u32 count)
+GLOBAL int stack__irq_frames(u32 which, u32 count)
 {
-	struct stack_place *p = place__get(PLACE_HERE);
+	struct stack_place *p = place__get(which);
 
 	for (u32 i = 0; p && i < STACK_DEPTH; i++) {
 		u64 address;
@@ -48,7 +48,7 @@ inline_always void stack__by_kernel(void *ctx, struct stack_record *r, u32 count
 }
 
 /* Kernel frames, and whose stack it is. Their number. */
-inline_always u32 stack__kernel_part(void *ctx, struct stack_place *p, struct task_struct *task,
+inline_always u32 stack__kernel_part(void *ctx, u32 which, struct stack_place *p, struct task_struct *task,
 				     bool may_be_irq)
 {
 	struct stack_record *r = &p->scratch.record;
@@ -62,7 +62,7 @@ inline_always u32 stack__kernel_part(void *ctx, struct stack_place *p, struct ta
 			count = bytes / sizeof(u64);
 	}
 	if (may_be_irq && stack_irq_text[1]) {
-		own = stack__irq_frames(count);
+		own = stack__irq_frames(which, count);
 		flags = own < count ? STACK_FLAG_IRQ : 0;
 		count = own;
 	}
@@ -77,16 +77,16 @@ inline_always u32 stack__kernel_part(void *ctx, struct stack_place *p, struct ta
 }
 
 /*
- * Captures the current task's stack. `ctx` is the program's context; `may_be_irq`: an interrupt may have come
- * in between, and then only its own frames count; `sampled`: the registers at which it was interrupted in
- * user space, or NULL: those with which it entered the kernel. Returns the hash, never 0; `*published` tells
- * whether its frames are known to user space.
+ * Captures the current task's stack, in the place `which`. `ctx` is the program's context; `may_be_irq`: an
+ * interrupt may have come in between, and then only its own frames count; `sampled`: the registers at which
+ * it was interrupted in user space, or NULL: those with which it entered the kernel. Returns the hash, never
+ * 0; `*published` tells whether its frames are known to user space.
  */
-inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_be_irq,
+inline_always u64 stack__capture(void *ctx, u32 which, struct task_struct *task, bool may_be_irq,
 				 const struct sampled_regs *sampled, struct loss *l, u64 last_known,
 				 bool *published)
 {
-	struct stack_place *p = place__get(PLACE_HERE);
+	struct stack_place *p = place__get(which);
 	enum stack_how how = STACK_BY_KERNEL;
 	struct stack_record *r;
 	u32 count;
@@ -95,9 +95,9 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 	if (!p)
 		return 0;
 	r = &p->scratch.record;
-	count = stack__kernel_part(ctx, p, task, may_be_irq);
+	count = stack__kernel_part(ctx, which, p, task, may_be_irq);
 	if (stack_user && !(r->flags & STACK_NO_USER) && has_user_stack(task)) {
-		how = stack__by_table(p, task, sampled, count);
+		how = stack__by_table(which, p, task, sampled, count);
 
 		if (how == STACK_BY_SNAPSHOT) {
 			*published = true;
@@ -109,9 +109,9 @@ inline_always u64 stack__capture(void *ctx, struct task_struct *task, bool may_b
 		}
 		count += r->user_frames;
 	}
-	stack__hash_frames(PLACE_HERE, count);
+	stack__hash_frames(which, count);
 	*published = r->hash == last_known || stack__publish(p, task, l);
-	stack__compare(how);
+	stack__compare(which, how);
 	return r->hash;
 }
 

@@ -4,8 +4,9 @@
  * frames, and the record once through the ring buffer. A stack counts as known only after its record was
  * accepted, so a lost record is tried again.
  *
- * Used with interrupts off (scheduler tracepoints) or in NMI (perf events): one scratch record per object and
- * CPU, and each object runs in one of the two contexts only.
+ * Put together in a place that is the program's alone: of its CPU, where no other run of its object can come
+ * in between (with interrupts off: scheduler tracepoints; in NMI: perf events; each object runs in one of the
+ * two contexts only); else one that it claims.
  */
 #ifndef SONDE_STACK_RECORD_BPF_H
 #define SONDE_STACK_RECORD_BPF_H
@@ -41,6 +42,7 @@ struct stack_hash {
 };
 
 struct stack_place {
+	u64 busy, index; /* of those that are claimed */
 	struct stack_hash hash;
 #ifndef NO_UNWIND_TABLES
 	u64 budget_second, snapshots; /* taken since then on this CPU */
@@ -50,10 +52,10 @@ struct stack_place {
 	union stack_scratch scratch;
 };
 
-/* 0: per CPU, for programs that cannot be interrupted by their like; 1: the sweep, of which there is one at a
- * time. */
-#define PLACE_HERE  0
-#define PLACE_SWEEP 1
+/* Which place: this, per CPU; or the number of one that is claimed. The sweep, of which there is one at a
+ * time, has the only one of its object. */
+#define PLACE_HERE  (~0U)
+#define PLACE_SWEEP 0
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -67,15 +69,45 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, u32);
 	__type(value, struct stack_place);
-} sweep_places SEC(".maps");
+} claimed_places SEC(".maps");
 
 inline_always struct stack_place *place__get(u32 which)
 {
 	u32 key = 0;
 
-	return which == PLACE_SWEEP ? bpf_map_lookup_elem(&sweep_places, &key)
-				    : bpf_map_lookup_elem(&places, &key);
+	return which == PLACE_HERE ? bpf_map_lookup_elem(&places, &key)
+				   : bpf_map_lookup_elem(&claimed_places, &which);
 }
+
+#ifdef PREEMPTIBLE
+const volatile u32 place_count = 1; /* of claimed_places */
+
+#define PLACES_TRIED 16
+
+/* Its number, or -1: all that were tried are taken. A CPU begins with its own, so that none shares a line
+ * with another. */
+GLOBAL int place__claim(void)
+{
+	u32 first = bpf_get_smp_processor_id();
+
+	for (u32 i = 0; i < PLACES_TRIED; i++) {
+		u32 which = (first + i) % place_count;
+		struct stack_place *p = place__get(which);
+
+		if (p && !__sync_val_compare_and_swap(&p->busy, 0, 1))
+			return forget(&p->index, which);
+	}
+	return -1;
+}
+
+inline_always void place__release(u32 which)
+{
+	struct stack_place *p = place__get(which);
+
+	if (p) /* an exchange, so that nobody sees it free before the last write */
+		__sync_lock_test_and_set(&p->busy, 0);
+}
+#endif
 
 /* Stacks whose record was accepted: hash -> check. Shared by all probes of a session. */
 struct {
@@ -127,7 +159,7 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 
 /* A global function is verified once, not once per path that leads to it: this loop would dominate the load
  * time. */
-__noinline int stack__hash_frames(u32 which, u32 count)
+GLOBAL int stack__hash_frames(u32 which, u32 count)
 {
 	struct stack_place *p = place__get(which);
 	struct stack_hash hash;

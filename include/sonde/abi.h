@@ -190,6 +190,7 @@ struct thread_record {
  */
 #define PARTS(X)                                                             \
 	X(CPU, "cpu")		  /* samples of the CPU profiler */          \
+	X(UPROBE, "uprobe")	  /* calls and returns of a function */      \
 	X(RUNQ, "runq")		  /* switches to a thread (subject: next) */ \
 	X(OFFCPU, "offcpu")	  /* blocks that ended */                    \
 	X(WALL_PREV, "wall.prev") /* switches away from a thread */          \
@@ -212,6 +213,7 @@ struct thread_record {
 	X(RING_FULL, "ring_full", 1)                                                                        \
 	X(POSTPONED, "postponed",                                                                           \
 	  0) /* a stack's frames did not fit into the ring: sent when it is met again */                    \
+	X(NO_PLACE, "no_place", 1) /* to put a stack together: too many programs were preempted */          \
 	X(NO_MEMORY, "no_memory", 1)                                                                        \
 	X(COLLISION, "collision", 1) /* two stacks with one hash */                                         \
 	X(MISSED, "missed", 1) /* the kernel did not report the wakeup: when the wait ended is not known */ \
