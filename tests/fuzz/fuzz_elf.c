@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "object/symbolizer.h"
+#include "object/function.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t addresses[ADDRESSES];
 	struct symbol symbols[ADDRESSES];
 	struct symbol_coverage coverage;
+	struct function_place place;
 	/* As libc, so that the search for nameless thread starts takes part. */
 	struct symbol_request r = {
 		.source = SYMBOLS_ELF, .path = "/lib/libc.so.6", .count = ADDRESSES, .addresses = addresses};
@@ -25,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	symbolizer__resolve(s, &r, symbols);
 	symbolizer__coverage(s, &r, &coverage);
 	if (coverage.frame_pointer_percent > 100)
+		__builtin_trap();
+	if (!function__find(&r, "main", &place) && place.offset >= size)
 		__builtin_trap();
 out:
 	if (r.fd >= 0)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "object/function.h"
 #include "object/safefile.h"
 #include "object/symbolizer.h"
 #include "object/unwind_table.h"
@@ -51,6 +52,10 @@ void helper__status(const struct helper *, struct helper_status *);
  */
 int helper__resolve(struct helper *, const struct symbol_request *, struct symbol *symbols);
 int helper__coverage(struct helper *, const struct symbol_request *, struct symbol_coverage *);
+
+/* As function__find(), likewise. */
+int helper__function(struct helper *, const struct symbol_request *, const char *name,
+		     struct function_place *);
 
 /* What is asked about a file's code at a file offset. */
 struct table_question {

@@ -225,3 +225,23 @@ int helper__coverage(struct helper *h, const struct symbol_request *r, struct sy
 	end(&a);
 	return err;
 }
+
+int helper__function(struct helper *h, const struct symbol_request *r, const char *name,
+		     struct function_place *place)
+{
+	struct message answer = {0};
+	struct asking a;
+	int err = begin(h, r, &a);
+
+	*place = (struct function_place){0};
+	a.request.path = name;
+	if (!err)
+		err = put(h, &a, MESSAGE_FUNCTION, 0, 0, MESSAGE_FOUND, &answer);
+	if (!err) {
+		err = protocol__get_function(answer.bytes, answer.len, place);
+		if (err == -EPROTO && !h->server)
+			err = helper__give_up(h, &a.key, err);
+	}
+	end(&a);
+	return err;
+}

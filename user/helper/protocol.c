@@ -294,6 +294,21 @@ int protocol__get_coverage(const char *bytes, size_t len, struct symbol_coverage
 	return a.err;
 }
 
+/* --- functions */
+
+int protocol__get_function(const char *bytes, size_t len, struct function_place *place)
+{
+	struct function_answer a;
+
+	if (len != sizeof(a))
+		return -EPROTO;
+	memcpy(&a, bytes, sizeof(a));
+	if (!protocol__is_error(a.err) || a.place.offset > INT64_MAX)
+		return -EPROTO;
+	*place = a.place;
+	return a.err;
+}
+
 /* --- tables */
 
 void protocol__put_built(struct buf *b, const struct table_answer *a)

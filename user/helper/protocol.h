@@ -19,11 +19,13 @@ enum message_type {
 	MESSAGE_READY = 1, /* helper: its walls stand; i32: 0 or -errno */
 	MESSAGE_RESOLVE,   /* struct names_question, addresses, path; the file, /proc/modules */
 	MESSAGE_COVERAGE,  /* the same without addresses */
+	MESSAGE_FUNCTION,  /* the same; the path is a function's name */
 	MESSAGE_TABLE,	   /* struct table_wish; the file */
 	MESSAGE_FILE,	   /* answers MESSAGE_WANT: i32, 0 or -errno; the file */
 	MESSAGE_WANT,	   /* helper: struct debug_wanted */
 	MESSAGE_NAMES,	   /* helper: struct names_answer and what follows it */
 	MESSAGE_COVERED,   /* helper: struct coverage_answer */
+	MESSAGE_FOUND,	   /* helper: struct function_answer */
 	MESSAGE_BUILT,	   /* helper: struct built, a blob */
 };
 
@@ -87,6 +89,15 @@ struct coverage_answer {
 };
 /* The file's error, or -EPROTO. */
 int protocol__get_coverage(const char *bytes, size_t len, struct symbol_coverage *c);
+
+/* --- functions */
+
+struct function_answer {
+	int32_t err, reserved;
+	struct function_place place;
+};
+/* The file's error, or -EPROTO. */
+int protocol__get_function(const char *bytes, size_t len, struct function_place *place);
 
 /* --- tables: the blob follows */
 

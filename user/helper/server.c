@@ -123,6 +123,18 @@ static int answer_coverage(struct server *s, const struct message *m)
 	return reply(s, MESSAGE_COVERED);
 }
 
+static int answer_function(struct server *s, const struct message *m)
+{
+	struct function_answer a = {0};
+	struct symbol_request r;
+
+	if (!get_question(s, m, &r) || !r.path)
+		return -EPROTO;
+	a.err = function__find(&r, r.path, &a.place);
+	buf__add(&s->answer, &a, sizeof(a));
+	return reply(s, MESSAGE_FOUND);
+}
+
 /* --- tables */
 
 static int send_chunk(struct server *s, struct table_file *t, struct table_answer *a, uint64_t chunk,
@@ -230,6 +242,8 @@ int server__answer(struct server *s, struct message *m)
 		err = answer_names(s, m);
 	else if (m->type == MESSAGE_COVERAGE)
 		err = answer_coverage(s, m);
+	else if (m->type == MESSAGE_FUNCTION)
+		err = answer_function(s, m);
 	else if (m->type == MESSAGE_TABLE)
 		err = answer_table(s, m);
 	message__close_fds(m);

@@ -82,8 +82,9 @@ static bool better(struct scan *s, const struct lookup *l, const GElf_Sym *sym, 
 	return better_alias(s, l, sym);
 }
 
-static int offer(struct scan *s, const GElf_Sym *sym)
+static int offer(void *context, const GElf_Sym *sym)
 {
+	struct scan *s = context;
 	uint8_t r = rank(sym);
 	uint64_t last = sym->st_value + (sym->st_size ? sym->st_size - 1 : 0);
 
@@ -117,28 +118,30 @@ static void widen(GElf_Sym *out, const Elf32_Sym *in)
 	};
 }
 
-static int offer_chunk(struct scan *s, const char *bytes, size_t symbols, size_t entry)
+static int see_chunk(const struct elf_file *f, const char *bytes, size_t symbols, size_t entry,
+		     int (*see)(void *, const GElf_Sym *), void *context)
 {
 	Elf32_Sym narrow;
 	GElf_Sym sym;
 	int err = 0;
 
 	for (size_t i = 0; i < symbols && !err; i++) {
-		if (s->f->class == ELFCLASS64) {
+		if (f->class == ELFCLASS64) {
 			memcpy(&sym, bytes + i * entry, sizeof(sym));
 		} else {
 			memcpy(&narrow, bytes + i * entry, sizeof(narrow));
 			widen(&sym, &narrow);
 		}
-		err = offer(s, &sym);
+		err = see(context, &sym);
 	}
 	return err;
 }
 
 /* The native byte order was checked at elf__open: symbols are read as they stand. */
-static int stream(struct scan *s, const struct elf_section *table)
+int symtab__each(const struct elf_file *f, const struct elf_section *table,
+		 int (*see)(void *, const GElf_Sym *), void *context)
 {
-	size_t entry = s->f->class == ELFCLASS64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+	size_t entry = f->class == ELFCLASS64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
 	uint64_t left = table->size / entry, at = table->offset;
 	char *chunk = malloc(CHUNK_SYMBOLS * entry);
 	int err = chunk ? 0 : -ENOMEM;
@@ -149,12 +152,12 @@ static int stream(struct scan *s, const struct elf_section *table)
 		left = SYMBOLS_MAX;
 	while (left && !err) {
 		want = left < CHUNK_SYMBOLS ? left : CHUNK_SYMBOLS;
-		n = elf__read(s->f, chunk, want * entry, at);
+		n = elf__read(f, chunk, want * entry, at);
 		if (n < (ssize_t)entry) {
 			err = n < 0 ? (int)n : -EIO;
 			break;
 		}
-		err = offer_chunk(s, chunk, (size_t)n / entry, entry);
+		err = see_chunk(f, chunk, (size_t)n / entry, entry, see, context);
 		at += want * entry;
 		left -= want;
 	}
@@ -197,7 +200,7 @@ int symtab__scan(const struct elf_file *f, const struct elf_section *table, stru
 		return -EINVAL;
 	s.name = malloc(SYMBOL_NAME_MAX);
 	s.other = malloc(SYMBOL_NAME_MAX);
-	err = s.name && s.other ? stream(&s, table) : -ENOMEM;
+	err = s.name && s.other ? symtab__each(f, table, offer, &s) : -ENOMEM;
 	err2 = s.name ? take_names(&s, names) : 0;
 	free(s.name);
 	free(s.other);

@@ -18,4 +18,8 @@
 int symtab__scan(const struct elf_file *f, const struct elf_section *table, struct lookup *l, size_t count,
 		 struct name_taker *names);
 
+/* Hands over the symbols of `table` one by one, until `see` returns an error: that, or -errno. */
+int symtab__each(const struct elf_file *f, const struct elf_section *table,
+		 int (*see)(void *context, const GElf_Sym *), void *context);
+
 #endif
