@@ -42,6 +42,16 @@ load common
 	[[ $stderr =~ ^"sonde profile: -n 99999999999999999999: must be from "[0-9]+" to "[0-9]+$ ]]
 }
 
+@test "an event is a kind of probe, a file and a function" {
+	for event in uprobe uprobe: uprobe:a uprobe:a: uprobe::b; do
+		refuses "sonde profile: --event $event: uprobe:FILE:FUNCTION or uretprobe:FILE:FUNCTION is meant" profile -e $event
+	done
+	refuses "sonde profile: --event kprobe:a:b: there are uprobe and uretprobe" profile -e kprobe:a:b
+	refuses "sonde profile: --event uretprobe:a:b+4: a function returns as a whole: no offset" profile -e uretprobe:a:b+4
+	refuses "sonde profile: --event uprobe:a:b: every call is counted: there is no frequency" profile -F 99 -e uprobe:a:b
+	refuses "sonde profile: --event uprobe:a:b: its stacks are of user space: not with -K" profile -K -e uprobe:a:b
+}
+
 @test "a command to run stands behind two dashes" {
 	refuses "sonde profile: unexpected word xz; a command to run stands behind --: \`sonde profile -- xz\`" profile xz
 	refuses "sonde profile: -- needs a command behind it: \`-- COMMAND [ARG...]\`" profile --

@@ -252,74 +252,14 @@ static void cpu__cut(struct probe *probe, uint64_t at_ns, bool last)
 		__atomic_store_n(&c->unit.control->stop_ns, at_ns, __ATOMIC_RELEASE);
 }
 
-static int by_count(const void *a, const void *b)
-{
-	const struct cell_row *x = a, *y = b;
-
-	if (x->count != y->count)
-		return x->count > y->count ? -1 : 1;
-	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
-}
-
-static int by_stack(const void *a, const void *b)
-{
-	const struct cell_row *x = a, *y = b;
-
-	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
-}
-
-/* One row for each stack, whoever unwound it. How many. */
-static size_t join(const struct stacks *stacks, struct cell_row *rows, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++)
-		rows[i].key.a = stacks__same(stacks, rows[i].key.a);
-	if (count)
-		qsort(rows, count, sizeof(*rows), by_stack);
-	for (size_t i = 0; i < count; i++) {
-		if (kept && rows[kept - 1].key.a == rows[i].key.a)
-			rows[kept - 1].count += rows[i].count;
-		else
-			rows[kept++] = rows[i];
-	}
-	return kept;
-}
-
-static int emit(struct cpu *c, const struct cell_row *row, struct point_stream *out, struct drain *d,
-		uint64_t *samples)
-{
-	struct point p = {.metric = &metric_cpu_samples};
-	struct stack_view view;
-
-	if (!probe__view(c->probe.context->stacks, row->key.a, &view))
-		d->lost_stacks += row->count;
-	if (view.who.tgid && view.who.tgid == (uint32_t)c->probe.context->self)
-		return 0;
-	probe__fill_sample(&p.sample, &p.who, &view, d, row->count);
-	p.sample.value = p.sample.occurrences = row->count;
-	p.sample.period_ns = 1000000000 / c->options.frequency_hz;
-	*samples += row->count;
-	return out->emit(out, &p);
-}
-
 static int cpu__drain(struct probe *probe, struct point_stream *out, struct drain *d)
 {
 	struct cpu *c = (struct cpu *)probe;
-	struct cell_row *rows;
-	uint64_t samples = 0;
-	size_t count;
-	int err;
+	struct point p = {.metric = &metric_cpu_samples,
+			  .sample.period_ns = 1000000000 / c->options.frequency_hz};
+	uint64_t samples;
+	int err = probe__emit_counts(probe, &c->unit, &p, out, d, &samples);
 
-	err = unit__take_cells(&c->unit, &rows, &count);
-	if (!err)
-		err = stacks__resolve(probe->context->stacks);
-	count = join(probe->context->stacks, rows, count);
-	if (count)
-		qsort(rows, count, sizeof(*rows), by_count);
-	for (size_t i = 0; !err && i < count; i++)
-		err = emit(c, &rows[i], out, d, &samples);
-	free(rows);
 	if (!d->headline.len && d->to_ns > d->from_ns) {
 		buf__printf(&d->headline, "%.2f CPUs, ",
 			    samples / ((d->to_ns - d->from_ns) / 1e9 * c->options.frequency_hz));

@@ -37,6 +37,19 @@ static bool has_helper(const struct btf *btf, const char *name)
 	return false;
 }
 
+static bool has_member(const struct btf *btf, const char *structure, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, structure, BTF_KIND_STRUCT);
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
+
+	if (!t)
+		return false;
+	for (int i = 0; i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), name))
+			return true;
+	return false;
+}
+
 int features__ask(struct features *f)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -46,6 +59,8 @@ int features__ask(struct features *f)
 		return -errno;
 	f->switch_state = tracepoint_arguments(btf, "btf_trace_sched_switch") >= 4;
 	f->copy_user_task = has_helper(btf, "BPF_FUNC_copy_from_user_task");
+	f->preempt_guard = btf__find_by_name_kind(btf, "bpf_preempt_disable", BTF_KIND_FUNC) > 0;
+	f->stack_per_cpu = has_member(btf, "bpf_prog_aux", "priv_stack_ptr");
 	btf__free(btf);
 	return 0;
 }

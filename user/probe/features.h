@@ -14,6 +14,8 @@ struct features {
 	bool switch_state;   /* sched_switch has a fourth argument */
 	bool copy_user_task; /* bpf_copy_from_user_task(): sleepable iterators can read another task's memory
 			      */
+	bool preempt_guard;  /* bpf_preempt_disable() */
+	bool stack_per_cpu;  /* programs may have their stack there, where whoever preempts them finds it */
 };
 
 /* 0, or -errno if there is no type information at all. */

@@ -15,6 +15,9 @@ IMAGE(sched_plain)
 IMAGE(cpu)
 IMAGE(cpu_raw)
 IMAGE(cpu_plain)
+IMAGE(uprobe)
+IMAGE(uprobe_raw)
+IMAGE(uprobe_plain)
 IMAGE(try)
 
 #define ROW(name, raw)                                       \
@@ -23,6 +26,15 @@ IMAGE(try)
 	}
 
 const struct loader_image loader__images[] = {
-	ROW(sched, false),  ROW(sched_raw, true), ROW(sched_plain, true), ROW(cpu, false),
-	ROW(cpu_raw, true), ROW(cpu_plain, true), ROW(try, false),	  {NULL},
+	ROW(sched, false),
+	ROW(sched_raw, true),
+	ROW(sched_plain, true),
+	ROW(cpu, false),
+	ROW(cpu_raw, true),
+	ROW(cpu_plain, true),
+	ROW(uprobe, false),
+	ROW(uprobe_raw, true),
+	ROW(uprobe_plain, true),
+	ROW(try, false),
+	{NULL},
 };

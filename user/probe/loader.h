@@ -114,6 +114,9 @@ void unit__without_tables(struct unit *u); /* in `prepare`: user stacks by frame
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */
+/* At a file offset of a regular file; pid -1: in all processes. 0 or -errno. */
+int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
+			bool at_return);
 int unit__map_fd(const struct unit *u, const char *map);
 
 /* Flips the cells and takes out what the kernel side has counted until then: array owned by the caller. */

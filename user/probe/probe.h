@@ -50,8 +50,8 @@ struct probe_type {
 	const char *name, *summary;
 	const struct metric *const *metrics; /* NULL-terminated */
 	const struct hook *hooks;	     /* ends with a NULL what */
-	/* Loads, attaches nothing. NULL and errno after one line on stderr; `why` (may be NULL) gets the
-	 * reason instead. */
+	/* Loads, attaches nothing. NULL and errno after one line on stderr; EBADRQC: what was asked for does
+	 * not exist. */
 	struct probe *(*open)(struct probe_context *, const void *options);
 	int (*attach)(struct probe *);			 /* 0 or -errno after one line */
 	int (*begin)(struct probe *, uint64_t start_ns); /* accounts start here: once, after attach */
@@ -73,10 +73,18 @@ struct probe_type {
 };
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
-extern const struct probe_type probe_cpu, probe_sched;
+extern const struct probe_type probe_cpu, probe_uprobe, probe_sched;
 
 struct cpu_options {
 	uint64_t frequency_hz;
+};
+
+struct uprobe_options {
+	const char *file;     /* a path; without a slash the name of a file that the target has mapped */
+	const char *function; /* its symbol */
+	uint64_t offset;      /* of the instruction in it */
+	bool at_return;	      /* of the function */
+	unsigned places;      /* for stacks in the making; 0: as many as are needed (tests) */
 };
 
 struct sched_options {
@@ -93,6 +101,9 @@ struct sched_options {
 /* Sample for `view`, with completeness added to the drain's coverage by `weight`. */
 void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view,
 			struct drain *d, uint64_t weight);
+/* Flips the cells: what was counted by stack, each stack a point like `p`, the most frequent first. */
+int probe__emit_counts(const struct probe *probe, struct unit *unit, struct point *p,
+		       struct point_stream *out, struct drain *d, uint64_t *total);
 /* The view of a stack, or a one-frame view that says why there is none. False: its frames were lost. */
 bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view);
 

@@ -259,6 +259,18 @@ int unit__attach(struct unit *u, const char *program)
 	return p ? keep(u, bpf_program__attach(p)) : -ENOENT;
 }
 
+/* By the descriptor, so that it is the file that was looked at. */
+int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
+			bool at_return)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
+	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = at_return);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return p ? keep(u, bpf_program__attach_uprobe_opts(p, pid, path, offset, &options)) : -ENOENT;
+}
+
 int unit__map_fd(const struct unit *u, const char *map)
 {
 	struct bpf_map *m = bpf_object__find_map_by_name(u->object, map);

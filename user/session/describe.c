@@ -61,7 +61,7 @@ static void describe_tables(const struct session *s, struct buf *out)
 int session__describe(struct session *s)
 {
 	struct buf out = {0};
-	bool samples = false;
+	bool samples = false, uprobes = false;
 	uint64_t bytes = 0;
 	int err;
 
@@ -75,6 +75,7 @@ int session__describe(struct session *s)
 			buf__printf(&out, "  not as wished: %s\n", u->why_not);
 		unit__describe(u, &out);
 		samples |= type == &probe_cpu;
+		uprobes |= type == &probe_uprobe;
 		if (type == &probe_cpu)
 			buf__puts(&out, "  event    one perf event per online CPU\n");
 		bytes += unit__map_bytes(u);
@@ -85,6 +86,8 @@ int session__describe(struct session *s)
 	buf__puts(&out, "privileges: CAP_BPF and CAP_PERFMON");
 	if (samples)
 		buf__puts(&out, ";\n  CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
+	if (uprobes)
+		buf__puts(&out, ", CAP_SYS_ADMIN");
 	buf__puts(&out,
 		  ";\n  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
 	err = buf__write(&out, stdout);

@@ -124,7 +124,7 @@ static int session__open_probes(struct session *s)
 	for (int i = 0; i < PROBES_MAX && s->plan->probes[i].type; i++) {
 		s->probes[i] = s->plan->probes[i].type->open(&s->context, s->plan->probes[i].options);
 		if (!s->probes[i])
-			return EXIT_IMPOSSIBLE;
+			return errno == EBADRQC ? EXIT_USAGE : EXIT_IMPOSSIBLE;
 	}
 	return 0;
 }

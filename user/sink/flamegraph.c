@@ -93,11 +93,31 @@ uint64_t flamegraph__number(const struct flamegraph *g, const char *key)
 	return strtoull(flamegraph__get(g, key), NULL, 10);
 }
 
+static const struct {
+	const char *unit, *word;
+} counts[] = {{"{sample}", "samples"}, {"{call}", "calls"}};
+
+const char *flamegraph__word_of_count(const char *unit)
+{
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		if (!strcmp(counts[i].unit, unit))
+			return counts[i].word;
+	return NULL;
+}
+
+const char *flamegraph__unit_of_count(const char *word)
+{
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		if (!strcmp(counts[i].word, word))
+			return counts[i].unit;
+	return NULL;
+}
+
 bool flamegraph__is_weighted(const struct flamegraph *g)
 {
 	const char *unit = flamegraph__get(g, "unit");
 
-	return *unit && strcmp(unit, "samples") != 0;
+	return *unit && !flamegraph__unit_of_count(unit);
 }
 
 /* --- reading */

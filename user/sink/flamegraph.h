@@ -49,6 +49,10 @@ void flamegraph__setf(struct flamegraph *g, const char *key, const char *format,
 	__attribute__((format(printf, 3, 4)));
 const char *flamegraph__get(const struct flamegraph *g, const char *key); /* "" if it is not known */
 uint64_t flamegraph__number(const struct flamegraph *g, const char *key); /* 0 if it is not known */
+/* Of metrics that count, the unit and its word: "{sample}" and "samples", "{call}" and "calls". NULL:
+ * another. */
+const char *flamegraph__word_of_count(const char *unit);
+const char *flamegraph__unit_of_count(const char *word);
 bool flamegraph__is_weighted(const struct flamegraph *g); /* weights are times or bytes, not counts */
 
 /*

@@ -138,7 +138,7 @@ int picture__point(struct sink *s, const struct point *point)
 	}
 	if (strcmp(p->metric, point->metric->name) != 0)
 		p->mixed = true;
-	if (!strcmp(p->unit, "{sample}"))
+	if (flamegraph__word_of_count(p->unit))
 		p->period_ns = point->sample.period_ns;
 	return add_stack(p, point);
 }
@@ -149,9 +149,9 @@ int picture__point(struct sink *s, const struct point *point)
 static void finish_weights(struct picture *p)
 {
 	struct flame *f = &p->graph.tree;
-	const char *unit = p->unit ? p->unit : "{sample}";
+	const char *unit = p->unit ? p->unit : "{sample}", *count = flamegraph__word_of_count(unit);
 
-	if (p->mixed || !strcmp(unit, "{sample}")) {
+	if (p->mixed || count) {
 		for (struct flame_node *n = &f->root; n; n = flame__next(n))
 			n->other_self = 0;
 		flame__total(f);
@@ -161,10 +161,8 @@ static void finish_weights(struct picture *p)
 		flamegraph__set(&p->graph, "unit", "us");
 	} else if (!strcmp(unit, "By")) {
 		flamegraph__set(&p->graph, "unit", "bytes");
-	} else if (!strcmp(unit, "{sample}")) {
-		flamegraph__set(&p->graph, "unit", "samples");
 	} else {
-		flamegraph__set(&p->graph, "unit", unit);
+		flamegraph__set(&p->graph, "unit", count ? count : unit);
 	}
 }
 

@@ -21,13 +21,13 @@ struct columns {
 
 static int find_columns(struct profile *p, const struct point *point, struct columns *c)
 {
-	const char *unit = point->metric->unit;
-	bool is_count = !strcmp(unit, "{sample}");
+	const char *unit = point->metric->unit, *word = flamegraph__word_of_count(unit);
+	bool is_count = word != NULL;
 	char name[64];
 
 	*c = (struct columns){.weight = -ENOENT, .period_ns = point->sample.period_ns};
 	profile__short_name(name, sizeof(name), point->metric->name);
-	c->count = profile__type(p, is_count ? "samples" : "events", "count");
+	c->count = profile__type(p, is_count ? word : "events", "count");
 	if (!is_count)
 		c->weight = profile__type(p, name,
 					  !strcmp(unit, "ns")	? "nanoseconds"
@@ -223,7 +223,7 @@ static void describe(struct emission *e, const struct flamegraph *facts)
 	const struct profile *p = e->profile;
 	const struct profile_type *type = &p->types[p->main_type];
 	bool is_cpu = !strcmp(flamegraph__get(facts, "unit"), "samples");
-	const char *metric = flamegraph__get(facts, "metric");
+	const char *metric = flamegraph__get(facts, "metric"), *count;
 
 	e->type = (int)p->main_type;
 	e->count = -1;
@@ -235,11 +235,12 @@ static void describe(struct emission *e, const struct flamegraph *facts)
 		e->type = e->count;
 		type = &p->types[e->type];
 	}
+	count = flamegraph__unit_of_count(type->name);
 	snprintf(e->name, sizeof(e->name), "%s", *metric ? metric : type->name);
 	e->metric = (struct metric){
 		.name = e->name,
 		.unit = !strcmp(type->unit, "nanoseconds") ? "ns"
-			: !strcmp(type->unit, "count")	   ? "{sample}"
+			: !strcmp(type->unit, "count")	   ? (count ? count : "{sample}")
 			: !strcmp(type->unit, "bytes")	   ? "By"
 							   : type->unit,
 		.help = "",

@@ -94,6 +94,14 @@ static void state_times(const struct profile *p, struct flamegraph *g)
 		flamegraph__setf(g, "period-ns", "%llu", (unsigned long long)p->period_ns);
 }
 
+static const char *shown_unit(const struct unit_row *unit, const struct profile_type *type)
+{
+	if (!unit)
+		return type->unit;
+	return !strcmp(unit->unit, "count") && flamegraph__unit_of_count(type->name) ? type->name
+										     : unit->shown;
+}
+
 int profile__fold(const struct profile *p, struct flamegraph *g, const char *value)
 {
 	struct folding f = {.profile = p, .graph = g, .type = (int)p->main_type};
@@ -118,7 +126,7 @@ int profile__fold(const struct profile *p, struct flamegraph *g, const char *val
 		err = -EOVERFLOW;
 	if (!err && unit && (unit->mul != 1 || unit->div != 1))
 		flame__scale(&g->tree, unit->mul, unit->div, true);
-	flamegraph__set(g, "unit", unit ? unit->shown : p->types[f.type].unit);
+	flamegraph__set(g, "unit", shown_unit(unit, &p->types[f.type]));
 	state_times(p, g);
 	return err;
 }
@@ -141,8 +149,8 @@ static int choose_types(struct unfolding *u, const struct flamegraph *g)
 
 	u->mul = is_time ? 1000 : 1;
 	u->count = u->cpu = -ENOENT;
-	if (!*unit || !strcmp(unit, "samples")) {
-		u->type = profile__type(p, "samples", "count");
+	if (!flamegraph__is_weighted(g)) {
+		u->type = profile__type(p, *unit ? unit : "samples", "count");
 		profile__short_name(name, sizeof(name), *metric ? metric : "time");
 		if (p->period_ns && u->type >= 0)
 			u->cpu = profile__type(p, name, "nanoseconds");

@@ -37,6 +37,7 @@ struct table_view {
 	const struct frame **path; /* of the stack at hand, root first */
 	size_t path_capacity;
 	struct buf scratch;
+	bool is_exact; /* everything was counted: shares have no error */
 };
 
 static void functions__free(struct table_view *v)
@@ -55,9 +56,9 @@ static struct table_view *functions__open(const struct metric *metric)
 {
 	struct table_view *v = calloc(1, sizeof(*v));
 
-	(void)metric;
 	if (!v)
 		return NULL;
+	v->is_exact = !strcmp(metric->unit, "{call}");
 	strings__init(&v->strings);
 	table__init(&v->functions, sizeof(struct function_key), sizeof(struct function));
 	flame__init(&v->flame);
@@ -132,7 +133,7 @@ static int functions__point(struct table_view *v, const struct point *point)
 		v->path[n++] = &nothing;
 	v->stacks++;
 	v->total += s->value;
-	v->samples += s->occurrences;
+	v->samples += v->is_exact ? 0 : s->occurrences;
 	err = flame__add(&v->flame, v->path, n, s->value, false);
 	for (size_t i = n; !err && i-- > 0;)
 		err = count(v, v->path[i], s->value, i + 1 == n);
