@@ -76,6 +76,7 @@ TRUTHS = {
     "starts": [(THREAD, ["thread_main", "b1", "b2", "thread_burn"], ANY), (THREAD, ["clone_main", "c1", "clone_burn"], ANY),
                (START, A12 + ["do_vfork"], "(?:;vfork_burn)?" + ANY), (START, A12 + ["do_fork"], "(?:;fork_burn)?" + ANY),
                (START, A12, ANY), (THREAD, [], "")],
+    "calls": [(START, A12 + ["called"], ""), (THREAD, ["thread_main", "b1", "b2", "called"], ""), (THREAD, [], ""), (START, ["main"], ANY), LIBC],
     "blocked": [(START, A12 + ["do_" + way], ANY) for way in ("sleep", "semaphore", "pipe", "poll", "condition")]
                + [(THREAD, ["feed_main"], "(?:;feed_1)?" + ANY), (START, ["main"], ANY), LIBC],
     "brief": [brief("a"), brief("b"), LIBC],
