@@ -5,6 +5,8 @@
 
 #include "common.bpf.h"
 
+#define SAMPLED(regs, field) ((regs)->field) /* of struct sampled_regs */
+
 /* How user memory of the thread in question can be read: it is current, the program may sleep, or not at all.
  */
 enum user_access { USER_CURRENT, USER_REMOTE, USER_NONE };

@@ -82,8 +82,6 @@ GLOBAL int unwind__walk(u32 which, u32 at)
 
 /* --- where a walk begins */
 
-#define SAMPLED(regs, field) ((regs)->field)
-
 inline_always void registers__from_sample(struct unwind_registers *to, const struct sampled_regs *regs)
 {
 	to->ip = SAMPLED(regs, REGS_IP);

@@ -33,11 +33,33 @@ inline_always bool has_user_stack(struct task_struct *task)
 	return mm && READ(mm, start_code);
 }
 
+/* The context is the user's registers at a function's first instruction. */
+const volatile bool stack_at_entry;
+
+/* There the function's frame does not stand yet, and the chain of frame pointers leads past its caller. */
+inline_always u64 stack__missed_caller(const struct sampled_regs *regs, const struct stack_record *r,
+				       u32 count)
+{
+	u64 caller = REGS_LINK(regs, SAMPLED);
+
+	if (SAMPLED_COMPAT(regs) ||
+	    (!caller && bpf_probe_read_user(&caller, sizeof(caller), (void *)regs->REGS_SP)))
+		return 0;
+	return caller == r->frames[count + 1] ? 0 : caller; /* newer kernels look for it in some functions */
+}
+
 /* The kernel's own walk over frame pointers, behind the `count` kernel frames. */
 inline_always void stack__by_kernel(void *ctx, struct stack_record *r, u32 count)
 {
 	long bytes = bpf_get_stack(ctx, r->frames + count, FRAMES_BYTES, BPF_F_USER_STACK);
+	u64 caller = stack_at_entry && bytes > 0 ? stack__missed_caller(ctx, r, count) : 0;
 
+	if (caller) { /* below the first frame, which is written twice, and then once over */
+		bytes = bpf_get_stack(ctx, r->frames + count + 1, FRAMES_BYTES - sizeof(u64),
+				      BPF_F_USER_STACK);
+		r->frames[count + 1] = caller;
+		bytes += bytes > 0 ? sizeof(u64) : 0;
+	}
 	if (bytes <= 0 || bytes > (long)FRAMES_BYTES) {
 		r->end = STACK_FAULT;
 		return;

@@ -161,18 +161,22 @@ static int uprobe__prepare(void *context, struct unit *u, int attempt)
 	const struct target_filter *filter = &u->loader->target->filter;
 	bool marked = filter->conditions & TARGET_MARKED, kernel = false;
 	const struct uprobe *up = context;
+	/* lockdown=confidentiality, the second attempt: user memory cannot be read */
+	bool at_entry = !attempt && !up->options.at_return && !up->options.offset;
 	uint32_t places = up->options.places;
 	int err;
 
 	if (!places)
 		places = (uint32_t)u->loader->cpus * (up->guard ? 1 : PLACES_PER_CPU);
-	if (attempt) /* lockdown=confidentiality: user memory cannot be read */
+	if (attempt)
 		unit__without_tables(u);
 	err = unit__set(u, "preempt_guard", &up->guard, sizeof(up->guard));
 	if (!err)
 		err = unit__set(u, "place_count", &places, sizeof(places));
 	if (!err)
 		err = unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
+	if (!err)
+		err = unit__set(u, "stack_at_entry", &at_entry, sizeof(at_entry));
 	if (!err)
 		err = unit__resize(u, "claimed_places", places);
 	if (!err)
