@@ -72,21 +72,23 @@ inline_always enum stack_how stack__remote_by_table(struct stack_place *p, struc
 {
 	struct stack_record *r = &p->scratch.record;
 	struct unwind_loop loop = {.place = p, .other = task, .at = r->kernel_frames & 127};
-	bool stale, known;
+	bool stale, known, walked;
 
 	if (unwind_loop != UNWIND_LOOP_BPF || !registers__from_task(&p->walk.start, task, USER_REMOTE))
 		return STACK_BY_KERNEL;
 	registers__returns(PLACE_SWEEP, p, task, false);
 	known = unwind__begin_for(p, task, &stale);
-	if (stale && snapshot__send(task, p, task, false, l))
+	/* Also by tables that are too old, so that the loop stands before the snapshot and both in one place
+	 * only: the verifier follows them once per path that leads there. */
+	if (known) {
+		bpf_loop(STACK_DEPTH_MAX, unwind__frame_remote, &loop, 0);
+		r->end = p->walk.end;
+	}
+	walked = !stale && p->walk.end == STACK_NO_TABLE;
+	if ((stale || unwind__wants_snapshot(p)) && snapshot__send(task, p, task, walked, l))
 		return STACK_BY_SNAPSHOT;
 	if (!known)
 		return STACK_BY_KERNEL;
-	bpf_loop(STACK_DEPTH_MAX, unwind__frame_remote, &loop, 0);
-	r->end = p->walk.end;
-	if (!stale && unwind__wants_snapshot(p) &&
-	    snapshot__send(task, p, task, p->walk.end == STACK_NO_TABLE, l))
-		return STACK_BY_SNAPSHOT;
 	return STACK_BY_TABLE;
 }
 #endif
