@@ -353,14 +353,15 @@ inline_always bool snapshot__emit(UNWIND_READER reader, struct stack_place *p, s
 				  bool walked, u32 flags)
 {
 	struct snapshot_slot *slot = snapshot__claim();
+	u64 *mark = unwind__mark(p->scratch.record.start_boot_ns), size;
 	struct snapshot_record *s;
 	bool sent;
-	u64 size;
 
 	if (!slot)
 		return false;
 	s = (struct snapshot_record *)slot->bytes;
 	s->type = RECORD_SNAPSHOT;
+	s->mark = mark ? *(volatile u64 *)mark : 0;
 	s->exec_pages = READ(task__cast(task), mm, exec_vm);
 	size = snapshot__fill(reader, slot, p, walked);
 	s->stack.flags |= flags;
@@ -415,11 +416,13 @@ inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *
 	struct unwind_process_key key = {
 		.start_boot_ns = r->start_boot_ns, .tgid = r->tgid, .exec_id = r->exec_id};
 	struct unwind_process *process = bpf_map_lookup_elem(&unwind_processes, &key);
+	u64 *mark = unwind__mark(r->start_boot_ns);
 
 	*stale = true;
-	if (!process)
+	if (!process || !mark)
 		return false;
-	*stale = process->exec_pages != READ(task__cast(task), mm, exec_vm);
+	*stale = process->mark != *(volatile u64 *)mark ||
+		 UNWIND_MARK_PAGES(process->mark) != READ(task__cast(task), mm, exec_vm);
 	unwind__begin(&p->walk, process);
 	return true;
 }

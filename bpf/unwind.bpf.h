@@ -13,7 +13,7 @@
 
 #ifndef NO_UNWIND_TABLES
 
-/* All four are made by user space and shared by all objects of a session. */
+/* All of them are made by user space and shared by all objects of a session. */
 struct unwind_shard {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -56,6 +56,43 @@ struct {
 	__type(value, struct unwind_process);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } unwind_processes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, UNWIND_MARKS);
+	__type(key, u32);
+	__type(value, u64);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} unwind_marks SEC(".maps");
+
+inline_always u64 *unwind__mark(u64 start_boot_ns)
+{
+	u32 index = unwind_mark__index(start_boot_ns);
+
+	return bpf_map_lookup_elem(&unwind_marks, &index);
+}
+
+#define MARK_TRIES 8 /* as many others would have to write it at once */
+
+/* The kernel chooses where a mapping of the current task goes, under its mmap_lock. */
+HOOK("vm_unmapped_area")
+int on_mapping(void *ctx)
+{
+	struct task_struct *task = task__cast(task__current());
+	struct mm_struct *mm = READ(task, mm);
+	u64 *mark = unwind__mark(READ(task, group_leader, start_boottime)), pages, before, after;
+
+	if (!mark || !mm)
+		return 0;
+	pages = READ(mm, exec_vm);
+	for (u32 i = 0; i < MARK_TRIES; i++) {
+		before = *(volatile u64 *)mark;
+		after = unwind_mark__choice(before, pages);
+		if (after == before || __sync_val_compare_and_swap(mark, before, after) == before)
+			break;
+	}
+	return 0;
+}
 
 /* Whose memory is read: of the current task (NULL), or, by programs that may sleep, of another. Known at
  * compile time, wherever the step is expanded. */

@@ -104,6 +104,7 @@ struct stack_record {
 struct snapshot_record {
 	__u32 type, bytes;
 	__u64 exec_pages; /* mm->exec_vm */
+	__u64 mark;	  /* of the process: unwind.h */
 	struct unwind_registers registers;
 	struct stack_record stack;
 };

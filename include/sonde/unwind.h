@@ -147,8 +147,52 @@ struct unwind_process_key {
 
 struct unwind_process {
 	__u32 first, count; /* segments */
-	__u64 exec_pages; /* mm->exec_vm when its mappings were read: another value tells of mappings since */
+	__u64 mark;	    /* of the process, as it was when its mappings were read */
 };
+
+/*
+ * Marks tell whether a process's mappings are still those that user space read: a count of changes (24 bits),
+ * two flags, and a number of executable pages (mm->exec_vm). What is known of a process holds while its mark
+ * is the one that it was published with and the kernel's number is the mark's.
+ *
+ * The number alone would miss a library in the place of one with as many pages. But that place was empty in
+ * between, and the number a smaller one at the moment when the kernel chose the place for the new one. So a
+ * program looks whenever the kernel chooses an address (tracepoint vm_unmapped_area): if the number is not
+ * the one that user space has settled, the mark changes, and from then on with every choice.
+ *
+ * User space writes 0 for flags and number before it reads mappings. The first choice after that sets the
+ * flag SAME and its number; it stays as long as the others see that number, too. After the reading user space
+ * settles the mark with what it has read, if there was no choice, or all saw the same; otherwise what was
+ * read is published with a mark that is not the process's, and has to be read again. Nothing slips through: a
+ * choice after the removal of something that was read comes after the 0 was written, by mmap_lock or, where
+ * mappings are read without it, because the 0 is written before the reading and the removal seen after.
+ *
+ * Processes may share a mark: a change of one then makes the other's mappings be read once more.
+ */
+#define UNWIND_MARKS	     (1u << 14)
+#define UNWIND_MARK_CHANGE   (1ULL << 40)
+#define UNWIND_MARK_SAME     (1ULL << 39)
+#define UNWIND_MARK_SETTLED  (1ULL << 38)
+#define UNWIND_MARK_PAGES(m) ((m) & (UNWIND_MARK_SETTLED - 1))
+#define UNWIND_MARK_NEXT(m)  (((m) & ~(UNWIND_MARK_CHANGE - 1)) + UNWIND_MARK_CHANGE) /* the rest is 0 */
+
+/* The mark after the kernel has chosen an address, when it had so many pages. */
+static inline __u64 unwind_mark__choice(__u64 mark, __u64 pages)
+{
+	int is_same = UNWIND_MARK_PAGES(mark) == pages;
+	__u64 next = UNWIND_MARK_NEXT(mark);
+
+	if (is_same && (mark & UNWIND_MARK_SETTLED))
+		return mark;
+	if ((is_same && (mark & UNWIND_MARK_SAME)) || mark + UNWIND_MARK_CHANGE == next)
+		next |= UNWIND_MARK_SAME;
+	return next | pages;
+}
+
+static inline __u32 unwind_mark__index(__u64 start_boot_ns)
+{
+	return (__u32)(start_boot_ns * 0x9e3779b97f4a7c15ULL >> 50);
+}
 
 enum unwind_segment_kind {
 	UNWIND_SEGMENT_TABLE,

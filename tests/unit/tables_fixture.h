@@ -35,6 +35,7 @@ struct world {
 	struct tables *tables;
 	uint64_t *chunks;
 	struct unwind_segment *segments;
+	uint64_t *marks;
 	struct known *known;
 	size_t process_count;
 	struct unwind_process told; /* last */
@@ -211,6 +212,7 @@ static inline struct table_memory world__memory(struct world *w)
 	return (struct table_memory){.context = w,
 				     .chunks = w->chunks,
 				     .segments = w->segments,
+				     .marks = w->marks,
 				     .new_shard = world__new_shard,
 				     .free_shard = world__free_shard,
 				     .set_process = world__set_process,
@@ -237,6 +239,7 @@ static inline struct world *world__new(size_t memory_bytes, const char *cache)
 	w->build_id = "";
 	w->chunks = calloc(UNWIND_CHUNKS_MAX, sizeof(*w->chunks));
 	w->segments = calloc(UNWIND_SEGMENTS_MAX, sizeof(*w->segments));
+	w->marks = calloc(UNWIND_MARKS, sizeof(*w->marks));
 	w->known = calloc(PROCESSES_MAX, sizeof(*w->known));
 	strings__init(&w->strings);
 	world__open(w, memory_bytes, cache);
@@ -258,6 +261,7 @@ static inline void world__free(struct world *w)
 	world__close_tables(w);
 	free(w->chunks);
 	free(w->segments);
+	free(w->marks);
 	free(w->known);
 	buf__free(&w->blob);
 	strings__free(&w->strings);

@@ -17,7 +17,7 @@ static void own_process(void **state)
 	assert_true(tables__knows(w->tables, &self.key));
 	assert_true(tables__range(w->tables, &self.key, &range));
 	assert_true(range.count >= 4);
-	assert_int_equal(range.exec_pages, self.exec_pages);
+	assert_int_equal(UNWIND_MARK_PAGES(range.mark), self.exec_pages);
 	assert_int_equal(world__kind(w, &self, inside), UNWIND_SEGMENT_UNKNOWN);
 	assert_int_equal(world__kind(w, &self, 4096), NOWHERE);
 	assert_int_equal(tables__want(w->tables, &self, 4096), -ENOENT);
@@ -208,8 +208,56 @@ static void exec_pages(void **state)
 		p.exec_pages = rows[i].ours;
 		assert_int_equal(tables__set_process(w->tables, &p, rows[i].kernels), 0);
 		assert_true(tables__range(w->tables, &p.key, &range));
-		assert_int_equal(range.exec_pages, rows[i].told);
-		assert_int_equal(w->told.exec_pages, rows[i].told);
+		assert_int_equal(UNWIND_MARK_PAGES(range.mark), rows[i].told);
+		assert_int_equal(UNWIND_MARK_PAGES(w->told.mark), rows[i].told);
+	}
+	world__free(w);
+}
+
+/* What is published holds if, while it was read, the kernel chose no address, or saw the number that was
+ * read. */
+static void marks(void **state)
+{
+	static const struct {
+		uint64_t meanwhile[3], after[3]; /* executable pages at choices; 0: none */
+		bool holds, still_holds;
+	} rows[] = {
+		{{0}, {0}, true, true},
+		{{0}, {10}, true, true},
+		{{0}, {10, 10}, true, true},
+		{{10}, {10}, true, true},
+		{{10, 10}, {10}, true, true},
+		{{9}, {0}, false, false},
+		{{9, 10}, {0}, false, false},
+		{{10, 9}, {10}, false, false},
+		{{10, 9, 10}, {10}, false, false},
+		{{0}, {9}, true, false},
+		{{0}, {9, 10}, true, false},
+		{{0}, {9, 9}, true, false},
+		{{10}, {11, 9, 10}, true, false},
+	};
+	struct mapping m = {.start = 0x1000, .end = 0x3000, .kind = MAPPED_ANON, .path = ""};
+	struct world *w = world__new(0, NULL);
+	struct process p = {.key = {1, 2, 3}, .mappings = &m, .count = 1, .exec_pages = 10};
+	uint64_t *mark = &w->marks[unwind_mark__index(1)];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		p.mark = tables__begin_reading(w->tables, &p.key);
+		assert_true(!i || tables__compare(w->tables, &p.key, *mark, 10) > 0);
+		for (size_t k = 0; k < 3 && rows[i].meanwhile[k]; k++)
+			*mark = unwind_mark__choice(*mark, rows[i].meanwhile[k]);
+		assert_int_equal(tables__set_process(w->tables, &p, 0), 0);
+		assert_int_equal(w->told.mark == *mark, rows[i].holds);
+		assert_int_equal(!tables__compare(w->tables, &p.key, *mark, 10), rows[i].holds);
+		assert_true(tables__compare(w->tables, &p.key, *mark, 11) > 0);
+		assert_true(tables__compare(w->tables, &p.key, p.mark, 10) < 0);
+		for (size_t k = 0; k < 3 && rows[i].after[k]; k++)
+			*mark = unwind_mark__choice(*mark, rows[i].after[k]);
+		assert_int_equal(w->told.mark == *mark, rows[i].still_holds);
+		/* How long ago the same reading was is not known. */
+		assert_int_equal(tables__set_process(w->tables, &p, 0), 0);
+		assert_int_not_equal(w->told.mark, *mark);
 	}
 	world__free(w);
 }
@@ -296,10 +344,15 @@ static void not_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(own_process), cmocka_unit_test(shared),
-		cmocka_unit_test(kinds),       cmocka_unit_test(no_code_there),
-		cmocka_unit_test(by_hand),     cmocka_unit_test(exec_pages),
-		cmocka_unit_test(crowded),     cmocka_unit_test(too_many_processes),
+		cmocka_unit_test(own_process),
+		cmocka_unit_test(shared),
+		cmocka_unit_test(kinds),
+		cmocka_unit_test(no_code_there),
+		cmocka_unit_test(by_hand),
+		cmocka_unit_test(exec_pages),
+		cmocka_unit_test(marks),
+		cmocka_unit_test(crowded),
+		cmocka_unit_test(too_many_processes),
 		cmocka_unit_test(not_told),
 	};
 

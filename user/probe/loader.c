@@ -66,6 +66,7 @@ static void loader__create_tables(struct loader *l)
 			  strerror(errno));
 		l->unwind_loop = 0;
 	}
+	l->wants_mappings = l->unwind_loop;
 }
 
 const struct table_memory *loader__table_memory(const struct loader *l)

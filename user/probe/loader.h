@@ -54,6 +54,7 @@ struct loader {
 	int ring_fd, known_stacks_fd, marks_fd, raw_marks_fd; /* made with the first object, -1 before */
 	struct unwind_maps unwind;			      /* of unwind tables */
 	unsigned unwind_loop; /* UNWIND_LOOP_ of bpf/snapshot.bpf.h; 0: there are no tables */
+	bool wants_mappings;  /* no object watches mappings yet, and the kernel may have the hook */
 	struct ring_buffer *ring;
 	int (*on_record)(void *context, void *record, size_t size);
 	void *context;

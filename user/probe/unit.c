@@ -53,6 +53,7 @@ void unit__without_tables(struct unit *u)
 	const unsigned none = 0;
 
 	unit__set(u, "unwind_loop", &none, sizeof(none));
+	unit__autoload(u, "on_mapping", false);
 }
 
 int unit__resize(struct unit *u, const char *map, unsigned entries)
@@ -71,6 +72,7 @@ static const struct shared_table {
 	{"unwind_chunks", offsetof(struct unwind_maps, chunks_fd)},
 	{"unwind_segments", offsetof(struct unwind_maps, segments_fd)},
 	{"unwind_processes", offsetof(struct unwind_maps, processes_fd)},
+	{"unwind_marks", offsetof(struct unwind_maps, marks_fd)},
 };
 #define SHARED_TABLES (sizeof(shared_tables) / sizeof(shared_tables[0]))
 
@@ -134,6 +136,7 @@ static void unit__set_common(struct unit *u)
 	unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
 	unit__set(u, "stack_user", &user, sizeof(user));
 	unit__set(u, "unwind_loop", &u->loader->unwind_loop, sizeof(u->loader->unwind_loop));
+	unit__autoload(u, "on_mapping", u->loader->wants_mappings);
 	unit__set(u, "unwind_compare", &o->compare, sizeof(o->compare));
 	unit__set(u, "stack_per_thread", &o->per_thread_stacks, sizeof(o->per_thread_stacks));
 }
@@ -164,8 +167,8 @@ static int unit__marks(struct unit *u)
 	return *fd < 0 && map ? -errno : 0;
 }
 
-static int unit__try(struct unit *u, const struct loader_image *image, int attempt,
-		     int (*prepare)(void *, struct unit *, int), void *context)
+static int unit__try_once(struct unit *u, const struct loader_image *image, int attempt,
+			  int (*prepare)(void *, struct unit *, int), void *context)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = image->name);
 	int err;
@@ -194,6 +197,22 @@ static int unit__try(struct unit *u, const struct loader_image *image, int attem
 	u->cells[1] = unit__map_fd(u, "cells_b");
 	u->cells_outer = unit__map_fd(u, "cells");
 	return 0;
+}
+
+/* Without the hook of mappings, tables are as good as the number of executable pages. */
+static int unit__try(struct unit *u, const struct loader_image *image, int attempt,
+		     int (*prepare)(void *, struct unit *, int), void *context)
+{
+	struct loader *l = u->loader;
+	int err = unit__try_once(u, image, attempt, prepare, context);
+
+	if (err == -ESRCH && l->wants_mappings) {
+		l->wants_mappings = false;
+		err = unit__try_once(u, image, attempt, prepare, context);
+	}
+	if (!err && l->wants_mappings)
+		l->wants_mappings = unit__attach(u, "on_mapping");
+	return err;
 }
 
 /* The ways to compile an object, best first. */

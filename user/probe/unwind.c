@@ -10,6 +10,7 @@
 
 #define SHARD_BYTES   (UNWIND_SHARD_BYTES + UNWIND_SHARD_SLACK)
 #define SEGMENT_BYTES (UNWIND_SEGMENTS_MAX * sizeof(struct unwind_segment))
+#define MARK_BYTES    (UNWIND_MARKS * sizeof(uint64_t))
 
 /* The kernel lays out an array's values in steps of 8 bytes and maps whole pages. */
 static size_t mapped(uint64_t value, uint64_t entries)
@@ -151,13 +152,14 @@ static int create_maps(struct unwind_maps *m)
 		create(BPF_MAP_TYPE_ARRAY, "unwind_segments", 4, SEGMENT_BYTES, 1, BPF_F_MMAPABLE, -1);
 	m->processes_fd = create(BPF_MAP_TYPE_HASH, "unwind_processes", sizeof(struct unwind_process_key),
 				 sizeof(struct unwind_process), UNWIND_PROCESSES_MAX, BPF_F_NO_PREALLOC, -1);
+	m->marks_fd = create(BPF_MAP_TYPE_ARRAY, "unwind_marks", 4, 8, UNWIND_MARKS, BPF_F_MMAPABLE, -1);
 	m->waiting_inner_fd = create(BPF_MAP_TYPE_ARRAY, "unwind_wait_in", 4, 4, 1, 0, -1);
 	if (m->waiting_inner_fd >= 0)
 		m->waiting_fd =
 			create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "unwind_wait", 4, 4, 1, 0, m->waiting_inner_fd);
-	for (size_t i = 0; i < 6; i++) {
-		const int fds[] = {m->shards_fd,    m->chunks_fd,	 m->segments_fd,
-				   m->processes_fd, m->waiting_inner_fd, m->waiting_fd};
+	for (size_t i = 0; i < 7; i++) {
+		const int fds[] = {m->shards_fd, m->chunks_fd,	      m->segments_fd, m->processes_fd,
+				   m->marks_fd,	 m->waiting_inner_fd, m->waiting_fd};
 
 		if (fds[i] < 0)
 			return fds[i];
@@ -173,6 +175,7 @@ int unwind_maps__open(struct unwind_maps *m)
 				  .chunks_fd = -1,
 				  .segments_fd = -1,
 				  .processes_fd = -1,
+				  .marks_fd = -1,
 				  .waiting_fd = -1,
 				  .waiting_inner_fd = -1,
 				  .chunks_bytes = mapped(sizeof(uint32_t), UNWIND_CHUNKS_MAX),
@@ -187,7 +190,8 @@ int unwind_maps__open(struct unwind_maps *m)
 	if (!err) {
 		m->memory.chunks = map_memory(m->chunks_fd, m->chunks_bytes);
 		m->memory.segments = map_memory(m->segments_fd, m->segments_bytes);
-		if (!m->memory.chunks || !m->memory.segments)
+		m->memory.marks = map_memory(m->marks_fd, mapped(MARK_BYTES, 1));
+		if (!m->memory.chunks || !m->memory.segments || !m->memory.marks)
 			err = -ENOMEM;
 	}
 	if (err)
@@ -201,13 +205,17 @@ void unwind_maps__close(struct unwind_maps *m)
 		munmap(m->memory.chunks, m->chunks_bytes);
 	if (m->memory.segments)
 		munmap(m->memory.segments, m->segments_bytes);
+	if (m->memory.marks)
+		munmap(m->memory.marks, mapped(MARK_BYTES, 1));
 	m->memory.chunks = NULL;
 	m->memory.segments = NULL;
+	m->memory.marks = NULL;
 	drop_ready(m);
 	fd__close(&m->shards_fd);
 	fd__close(&m->chunks_fd);
 	fd__close(&m->segments_fd);
 	fd__close(&m->processes_fd);
+	fd__close(&m->marks_fd);
 	fd__close(&m->waiting_fd);
 	fd__close(&m->waiting_inner_fd);
 }
@@ -219,6 +227,6 @@ uint64_t unwind_maps__bytes(size_t shard_bytes)
 	uint64_t process = sizeof(struct unwind_process_key) + sizeof(struct unwind_process) + 48;
 
 	return mapped(sizeof(uint32_t), UNWIND_CHUNKS_MAX) + mapped(SEGMENT_BYTES, 1) +
-	       shards * mapped(SHARD_BYTES, 1) + 8 * UNWIND_SHARDS_MAX +
+	       mapped(MARK_BYTES, 1) + shards * mapped(SHARD_BYTES, 1) + 8 * UNWIND_SHARDS_MAX +
 	       UNWIND_PROCESSES_MAX * (process + 16);
 }

@@ -10,9 +10,9 @@
 #define UNWIND_SHARDS_AT_ONCE 4
 
 struct unwind_maps {
-	int shards_fd, chunks_fd, segments_fd, processes_fd; /* -1: not open */
-	struct table_memory memory;			     /* for tables__new(); valid until the close */
-	size_t chunks_bytes, segments_bytes;		     /* mapped */
+	int shards_fd, chunks_fd, segments_fd, processes_fd, marks_fd; /* -1: not open */
+	struct table_memory memory;	     /* for tables__new(); valid until the close */
+	size_t chunks_bytes, segments_bytes; /* mapped */
 	int ready[UNWIND_SHARDS_AT_ONCE]; /* shards that were made, but not asked for yet; -1: handed out */
 	uint32_t ready_first, ready_count;
 	int waiting_fd, waiting_inner_fd; /* an outer map that nobody reads, only to wait by */

@@ -237,6 +237,27 @@ static bool maps_jvm(const struct process *p)
 	return false;
 }
 
+static bool is_other_file(const struct mapping *a, const struct mapping *b)
+{
+	return (a->kind == MAPPED_FILE || b->kind == MAPPED_FILE) &&
+	       (a->kind != b->kind || a->inode != b->inode || a->major != b->major || a->minor != b->minor ||
+		a->start - a->offset != b->start - b->offset);
+}
+
+static bool is_replaced(const struct process *p, const struct mapping_list *list)
+{
+	const struct mapping *old = p->mappings, *end = p->mappings + p->count;
+
+	for (size_t i = 0; i < list->count; i++) {
+		while (old < end && old->end <= list->at[i].start)
+			old++;
+		for (const struct mapping *m = old; m < end && m->start < list->at[i].end; m++)
+			if (is_other_file(m, &list->at[i]))
+				return true;
+	}
+	return false;
+}
+
 int process__read(struct process *p, int dir, struct strings *strings)
 {
 	struct mapping_list list = {0};
@@ -256,6 +277,7 @@ int process__read(struct process *p, int dir, struct strings *strings)
 		return err;
 	}
 	shrink(&list);
+	p->replaces |= is_replaced(p, &list);
 	process__free_mappings(p);
 	p->mappings = list.at;
 	p->count = list.count;
@@ -318,6 +340,22 @@ static int locate_by_path(const struct mapping *m, int dir, struct stat *st)
 	return fd;
 }
 
+/* Whether it is the file that was mapped there when the mappings were read, by the name that they show. */
+static bool is_the_one(const struct mapping *m, int fd)
+{
+	char name[64], path[PATH_MAX], shown[PATH_MAX];
+	ssize_t length;
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	length = readlink(name, path, sizeof(path) - 1);
+	if (length < 0 || strlen(m->path) >= sizeof(shown))
+		return true;
+	path[length] = 0;
+	memcpy(shown, m->path, strlen(m->path) + 1);
+	unescape(shown);
+	return !strcmp(path, shown);
+}
+
 int process__locate(const struct mapping *m, int dir, struct stat *st)
 {
 	char name[64];
@@ -325,6 +363,10 @@ int process__locate(const struct mapping *m, int dir, struct stat *st)
 
 	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, m->start, m->end);
 	fd = safefile__locate(dir, name, st);
+	if (fd >= 0 && !is_the_one(m, fd)) {
+		close(fd);
+		fd = -ENOENT;
+	}
 	if (fd == -EPERM || fd == -EACCES || fd == -ENOENT)
 		fd = locate_by_path(m, dir, st);
 	return fd;

@@ -34,6 +34,7 @@ struct process {
 	struct mapping *mappings; /* executable ones, ascending; owned */
 	size_t count;
 	uint64_t exec_pages;	  /* mm->exec_vm, as the kernel would count these mappings */
+	uint64_t mark;		  /* tables__begin_reading() */
 	uint64_t read_at_ns;	  /* CLOCK_MONOTONIC; 0: never */
 	uint64_t reread_after_ns; /* from then on, if an address is in no mapping; 0: not set yet */
 	uint64_t exe_device, exe_inode;
@@ -44,6 +45,7 @@ struct process {
 	uint32_t stacks,
 		jit_truncated; /* of a JVM: how many were resolved, and ended in or behind its code */
 	const char *comm;      /* of a JVM whose stack was truncated */
+	bool replaces;	       /* a file was found in the place of another one */
 	bool stale, used;      /* re-read before the next use; used since the last resolve */
 };
 

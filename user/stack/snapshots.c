@@ -12,7 +12,7 @@
 #include "stack/tables.h"
 
 #define PARKED_MAX    128
-#define LOOK_AGAIN_NS 300000ULL /* between two looks at a process's mappings */
+#define LOOK_AGAIN_NS 300000ULL /* between two looks at a process's mappings that walks ask for */
 #define TRIES_MAX     64	/* each brings the walk past one place that had no table */
 
 /* One that waits. */
@@ -21,6 +21,7 @@ struct parked {
 	struct unwind_registers registers;
 	unsigned char *memory;
 	size_t bytes;
+	uint64_t exec_pages, mark; /* of the process, then */
 	unsigned tries;
 	bool looked_again; /* its process's mappings were read after it was taken */
 	struct stack_record *record;
@@ -104,16 +105,35 @@ static int store(struct snapshots *s, const struct parked *p, const struct walke
 	return err;
 }
 
-static void look_again(struct snapshots *s, struct parked *p, uint64_t exec_pages)
+static void look_again(struct snapshots *s, struct parked *p)
 {
-	const uint64_t before = p->process->read_at_ns;
-
 	p->looked_again = true;
-	p->process->stale |= units__now_ns() - before >= LOOK_AGAIN_NS;
-	source__reread(s->stacks, p->process);
-	/* Of what was read before, the kernel's number says nothing. */
-	if (p->process->read_at_ns != before)
-		tables__set_process(s->stacks->tables, p->process, exec_pages);
+	p->process->stale |= units__now_ns() - p->process->read_at_ns >= LOOK_AGAIN_NS;
+	source__reread(s->stacks, p->process, 0);
+}
+
+/* Whether it shows the mappings that were read after it was taken, or meanwhile: nothing had changed. Settled
+ * marks show changes only from the number of pages that they say. */
+static bool is_of_reading(const struct parked *p)
+{
+	const struct process *process = p->process;
+
+	if (p->exec_pages != process->exec_pages)
+		return false;
+	return p->mark == process->mark ||
+	       (UNWIND_MARK_NEXT(p->mark) == process->mark &&
+		(!(p->mark & UNWIND_MARK_SETTLED) || p->exec_pages == UNWIND_MARK_PAGES(p->mark)));
+}
+
+static int compare(const struct snapshots *s, const struct parked *p)
+{
+	return tables__compare(s->stacks->tables, &p->process->key, p->mark, p->exec_pages);
+}
+
+/* In a process where files take each other's place: which ones were there then nobody knows any more. */
+static bool is_outdated(const struct snapshots *s, const struct parked *p)
+{
+	return p->process->replaces && !is_of_reading(p) && compare(s, p);
 }
 
 /* The mappings may be others than they were: see unwind__is_doubtful() in bpf/snapshot.bpf.h. */
@@ -129,12 +149,18 @@ static bool try(struct snapshots *s, struct parked *p, bool last)
 	struct walked w;
 	int err;
 
+	if (is_outdated(s, p)) {
+		w = (struct walked){.frames = {p->registers.ip}, .count = 1, .end = STACK_NO_TABLE};
+		p->record->user_frames = 0;
+		store(s, p, &w);
+		return true;
+	}
 	for (;;) {
 		walk(s, p, &w);
 		if (last || ++p->tries > TRIES_MAX || (is_doubtful(&w) && p->looked_again))
 			break;
 		if (is_doubtful(&w)) {
-			look_again(s, p, 0);
+			look_again(s, p);
 			continue;
 		}
 		if (!w.missing)
@@ -187,7 +213,11 @@ static int park(struct snapshots *s, struct process *process, const struct snaps
 	size_t size = sizeof(r->stack) + frames * sizeof(uint64_t);
 	struct parked *p = &s->parked[s->count];
 
-	*p = (struct parked){.process = process, .registers = r->registers, .bytes = r->bytes};
+	*p = (struct parked){.process = process,
+			     .registers = r->registers,
+			     .bytes = r->bytes,
+			     .exec_pages = r->exec_pages,
+			     .mark = r->mark};
 	p->memory = malloc(r->bytes + 1);
 	p->record = malloc(size);
 	if (!p->memory || !p->record) {
@@ -202,12 +232,16 @@ static int park(struct snapshots *s, struct process *process, const struct snaps
 }
 
 /* The kernel's side did not know the process, or its mappings have changed since they were read. */
-static void bring_up_to_date(struct snapshots *s, struct parked *p, uint64_t exec_pages)
+static void bring_up_to_date(struct snapshots *s, struct parked *p)
 {
-	if (!tables__knows(s->stacks->tables, &p->process->key))
-		tables__set_process(s->stacks->tables, p->process, exec_pages);
-	else if (exec_pages && exec_pages != p->process->exec_pages)
-		look_again(s, p, exec_pages);
+	struct process *process = p->process;
+
+	if (!tables__knows(s->stacks->tables, &process->key)) {
+		tables__set_process(s->stacks->tables, process, p->exec_pages);
+	} else if (compare(s, p) > 0) {
+		p->looked_again = process->stale = true;
+		source__reread(s->stacks, process, p->exec_pages);
+	}
 }
 
 int snapshots__add(struct snapshots *s, const struct snapshot_record *r)
@@ -224,14 +258,14 @@ int snapshots__add(struct snapshots *s, const struct snapshot_record *r)
 		return -ENOMEM;
 	/* Its mappings were let go: they say which file is to be asked for, and what is code. */
 	if (process->stale)
-		source__reread(s->stacks, process);
+		source__reread(s->stacks, process, 0);
 	if (s->count == PARKED_MAX)
 		try_all(s, true);
 	err = park(s, process, r);
 	if (err)
 		return err;
 	if (!process->gone)
-		bring_up_to_date(s, &s->parked[s->count - 1], r->exec_pages);
+		bring_up_to_date(s, &s->parked[s->count - 1]);
 	if (try(s, &s->parked[s->count - 1], process->gone))
 		parked__clear(&s->parked[--s->count]);
 	return 0;

@@ -323,8 +323,17 @@ static int (*const binders[])(struct stacks *, struct process *, struct mapping 
 	[MAPPED_VSYSCALL] = bind_special, [MAPPED_UPROBES] = bind_special,
 };
 
+int source__read(struct stacks *s, struct process *p, int dir)
+{
+	uint64_t mark = s->tables ? tables__begin_reading(s->tables, &p->key) : 0;
+	int err = process__read(p, dir, &s->strings);
+
+	p->mark = err ? 0 : mark;
+	return err;
+}
+
 /* After dlopen and for new code: the mappings as they are now, not too often. */
-void source__reread(struct stacks *s, struct process *p)
+void source__reread(struct stacks *s, struct process *p, uint64_t exec_pages)
 {
 	int dir;
 
@@ -336,8 +345,10 @@ void source__reread(struct stacks *s, struct process *p)
 		p->read_at_ns = units__now_ns();
 		return;
 	}
-	if (process__read(p, dir, &s->strings))
+	if (source__read(s, p, dir))
 		p->read_at_ns = units__now_ns();
+	else if (s->tables && tables__knows(s->tables, &p->key))
+		tables__set_process(s->tables, p, exec_pages);
 	close(dir);
 }
 
@@ -350,12 +361,12 @@ static struct mapping *find_mapping(struct stacks *s, struct process *p, uint64_
 	if (!p->reread_after_ns)
 		p->reread_after_ns = REREAD_FIRST_NS;
 	if (p->stale)
-		source__reread(s, p);
+		source__reread(s, p, 0);
 	m = process__find(p, address);
 	if (m)
 		return m;
 	read_at = p->read_at_ns;
-	source__reread(s, p);
+	source__reread(s, p, 0);
 	m = process__find(p, address);
 	if (m)
 		p->reread_after_ns = REREAD_FIRST_NS;

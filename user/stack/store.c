@@ -116,7 +116,7 @@ struct process *stacks__process(struct stacks *s, const struct stack_record *r)
 	p->key = key;
 	p->stack_start = r->stack_start;
 	dir = process__open(p);
-	p->gone = dir < 0 || process__read(p, dir, &s->strings);
+	p->gone = dir < 0 || source__read(s, p, dir);
 	if (dir >= 0)
 		close(dir);
 	s->counts.processes++;

@@ -11,6 +11,7 @@
 #include "stack/process.h"
 #include "object/safefile.h"
 #include "stack/store.h"
+#include "stack/tables.h"
 
 enum { SOURCE_NONE, SOURCE_KERNEL, SOURCE_VDSO, SOURCE_FIRST_FREE };
 
@@ -106,7 +107,9 @@ void source__free(struct stacks *s);
 /* Decides what names a user address; `frame` gets its name at once where nothing can. 0 or -ENOMEM. */
 int source__bind(struct stacks *s, struct process *p, struct frame *frame, struct location *l);
 /* The process's mappings as they are now; not more often than a program can make it. */
-void source__reread(struct stacks *s, struct process *p);
+int source__read(struct stacks *s, struct process *p, int dir);
+/* `exec_pages`: as for tables__set_process(). */
+void source__reread(struct stacks *s, struct process *p, uint64_t exec_pages);
 /* Tells the frames' images the build ids that answers brought. */
 void source__name_images(struct stacks *s);
 /* Closes the files that were held for the resolve that is done. */

@@ -99,6 +99,47 @@ bool tables__knows(const struct tables *t, const struct process_key *key)
 	return w && w->is_public;
 }
 
+static uint64_t *mark_of(const struct tables *t, const struct process_key *key)
+{
+	return &t->memory.marks[unwind_mark__index(key->start_boot_ns)];
+}
+
+int tables__compare(const struct tables *t, const struct process_key *key, uint64_t mark, uint64_t exec_pages)
+{
+	const struct watched *w = find(t, key);
+
+	if (!w || !w->is_public)
+		return 1;
+	if (w->range.mark != mark)
+		return (int64_t)(mark - w->range.mark) < 0 ? -1 : 1;
+	return UNWIND_MARK_PAGES(mark) != exec_pages;
+}
+
+uint64_t tables__begin_reading(struct tables *t, const struct process_key *key)
+{
+	uint64_t *mark = mark_of(t, key), before = __atomic_load_n(mark, __ATOMIC_RELAXED);
+
+	while (!__atomic_compare_exchange_n(mark, &before, UNWIND_MARK_NEXT(before), false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST))
+		;
+	return UNWIND_MARK_NEXT(before);
+}
+
+/* The mark with which what was read is published; `begin`: tables__begin_reading(). */
+static uint64_t settle(uint64_t *mark, uint64_t begin, uint64_t exec_pages)
+{
+	uint64_t found = __atomic_load_n(mark, __ATOMIC_RELAXED), settled;
+
+	while (begin &&
+	       (found == begin || (found & (UNWIND_MARK_CHANGE - 1)) == (UNWIND_MARK_SAME | exec_pages))) {
+		settled = UNWIND_MARK_NEXT(found) | UNWIND_MARK_SETTLED | exec_pages;
+		if (__atomic_compare_exchange_n(mark, &found, settled, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST))
+			return settled;
+	}
+	return begin | UNWIND_MARK_SETTLED | exec_pages; /* no mark is that */
+}
+
 bool tables__range(const struct tables *t, const struct process_key *key, struct unwind_process *range)
 {
 	const struct watched *w = find(t, key);
@@ -195,6 +236,7 @@ int tables__set_process(struct tables *t, const struct process *process, uint64_
 	if (!err) {
 		w->set_ns = units__now_ns();
 		w->exec_pages = agree(w, process->exec_pages, exec_pages);
+		w->mark = settle(mark_of(t, &process->key), process->mark, w->exec_pages);
 		err = watched__publish(t, w);
 	}
 	if (err && is_new)

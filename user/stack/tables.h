@@ -23,6 +23,7 @@ struct table_memory {
 	void *context;
 	uint64_t *chunks; /* UNWIND_CHUNKS_MAX, zeroed: a u32 each, in a BPF array's steps of 8 bytes */
 	struct unwind_segment *segments; /* UNWIND_SEGMENTS_MAX, zeroed */
+	uint64_t *marks;		 /* UNWIND_MARKS, zeroed */
 	/* Makes shard `index`: UNWIND_SHARD_BYTES + UNWIND_SHARD_SLACK bytes, or NULL. */
 	void *(*new_shard)(void *context, uint32_t index);
 	void (*free_shard)(void *context, uint32_t index, void *shard);
@@ -50,6 +51,9 @@ struct tables_counts {
 struct tables *tables__new(const struct table_memory *, struct helper *, const struct tables_options *);
 void tables__free(struct tables *);
 
+/* Before the mappings of a process are read: its mark, for struct process, if they could be. Until
+ * tables__set_process() what the kernel's side knows of it does not hold. */
+uint64_t tables__begin_reading(struct tables *, const struct process_key *);
 /*
  * Makes the process known to the kernel's side, or brings it up to date: its mappings were read anew.
  * `exec_pages`: what the kernel said of its mappings when this was asked for; 0: not known. 0, -ESRCH (it is
@@ -58,6 +62,9 @@ void tables__free(struct tables *);
 int tables__set_process(struct tables *, const struct process *, uint64_t exec_pages);
 void tables__remove_process(struct tables *, const struct process_key *);
 bool tables__knows(const struct tables *, const struct process_key *);
+/* Whether that is what the kernel's side goes by when it sees this mark and this number of executable pages:
+ * 0; < 0: no, they are older, > 0: newer. */
+int tables__compare(const struct tables *, const struct process_key *, uint64_t mark, uint64_t exec_pages);
 
 /*
  * Asks for the table that unwinds `address` of the process: the file is opened now, the answer comes later.

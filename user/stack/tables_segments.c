@@ -317,7 +317,7 @@ static int unpublish(struct tables *t, struct watched *w, int err)
 int watched__publish(struct tables *t, struct watched *w)
 {
 	struct segments s = {.at = t->scratch};
-	struct unwind_process range = {.exec_pages = w->exec_pages};
+	struct unwind_process range = {.mark = w->mark};
 	const struct unwind_process_key key = key_of(w);
 	bool is_same;
 	int err = 0;
@@ -326,7 +326,7 @@ int watched__publish(struct tables *t, struct watched *w)
 	for (size_t i = 0; i < w->count; i++)
 		emit_place(t, &s, &w->places[i]);
 	is_same = is_published(t, w, &s);
-	if (is_same && range.exec_pages == w->range.exec_pages)
+	if (is_same && range.mark == w->range.mark)
 		return 0;
 	range.first = w->range.first;
 	range.count = s.count;
