@@ -39,8 +39,7 @@ share() {
 }
 
 @test "cpu: the kernel time of a getppid loop appears as kernel frames above the loop" {
-	local kernel user walk=()
-	! in_vm || walk=(--unwind fp) # see woken_waits in offcpu.bats
+	local kernel user
 	run_command profile -F 499 "${walk[@]}" -- getppid 1
 	nothing_lost
 	kernel=$(json -n '[inputs | select(.type == "stack" and .frames[0].kind == "kernel" and any(.frames[]; .name == "getppid_loop")).value] | add // 0' "$out")

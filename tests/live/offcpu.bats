@@ -96,7 +96,7 @@ known_blocks_by_pid() {
 	start_workload deadlock 6 --now
 	wait_until 20 has_line "$tmp/$pid.out" '^blocked 6'
 	for raw in "" --force-raw; do
-		"$sonde" offcpu $raw -q -p "$pid" -d 300ms -o "$out"
+		"$sonde" offcpu "${walk[@]}" $raw -q -p "$pid" -d 300ms -o "$out"
 		nothing_lost
 		same "$(json -n -c '[inputs | select(.type == "stack")] | [(map(.occurrences) | add), (map(.open) | add), (map(.labels.reason) | unique)]' "$out")" \
 			'[0,7,["lock"]]'
@@ -137,8 +137,6 @@ long_waits() {
 }
 
 woken_waits() {
-	local walk=()
-	! in_vm || walk=(--unwind fp) # the programs are checked faster without tables, which tests/vm/unwind.bats has
 	run_command offcpu "${walk[@]}" --waker -- block
 	nothing_lost
 	same "$(waits_in read_thread)" "$(said read_thread_blocks)"
@@ -160,7 +158,7 @@ sampled_ping_pong() {
 	start_workload pingpong 1 $rounds --cpu "$(last_cpu)"
 	attach wall -q -p "$pid" -o "$accounts"
 	local watching=$probe
-	attach offcpu -q --sample -p "$pid" -o "$out"
+	attach offcpu "${walk[@]}" -q --sample -p "$pid" -o "$out"
 	go "$pid"
 	finish "$pid"
 	finish "$probe"

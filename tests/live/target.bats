@@ -19,7 +19,7 @@ start_outsider() {
 	parent=$pid child=$(value "$pid" child) grandchild=$(value "$pid" grandchild)
 	echo "$child" >"${cgroup%/leaf}/cgroup.procs"
 	enter_cgroup "$top" "$parent"
-	attach profile -q -F 499 -G "$top" -o "$out"
+	attach profile -q -F 499 "${walk[@]}" -G "$top" -o "$out"
 	go "$parent"
 	finish "$parent"
 	stop INT
@@ -121,7 +121,7 @@ quiet_intervals() {
 		cpu_ns=$(value "$pid" cpu_ns)
 		in_vm || within "$(($(state_ns user) + $(state_ns sys)))" "$cpu_ns" 1 10000000
 	done
-	measure newthreads 5 100 -- profile -q -F 499
+	measure newthreads 5 100 -- profile -q -F 499 "${walk[@]}"
 	nothing_lost
 	only_pids "$pid"
 	seen new_thread
@@ -153,7 +153,7 @@ quiet_intervals() {
 		has_line "$err" 'this kernel knows pidfds of processes only'
 		return
 	fi
-	"$sonde" profile -q -F 499 -t "$tid" -d 1s -o "$out"
+	"$sonde" profile -q -F 499 "${walk[@]}" -t "$tid" -d 1s -o "$out"
 	nothing_lost
 	seen spin_forever
 	unseen phase_cpu
@@ -165,7 +165,7 @@ quiet_intervals() {
 
 @test "target: --comm sees a process that gets the name by exec, and not what it did before" {
 	start_workload exec 300 after-exec
-	attach profile -q -F 499 --comm 'after-e?ec*' -o "$out"
+	attach profile -q -F 499 "${walk[@]}" --comm 'after-e?ec*' -o "$out"
 	go "$pid"
 	finish "$pid"
 	stop INT
@@ -278,12 +278,12 @@ quiet_intervals() {
 		"$1/burn" 600 --now >/dev/null &
 		inside=$!
 		[ "$inside" -lt 100 ] || exit 9
-		"$2" profile -q -F 499 -p "$inside" -d 500ms -o "$3" || exit 10
+		"$2" profile -q -F 499 "${@:4}" -p "$inside" -d 500ms -o "$3" || exit 10
 		"$2" wall -q -p "$inside" -d 200ms -o "$3.wall.json" || exit 11
-		"$2" profile -q -F 499 -d 500ms -o "$3.all.json" || exit 13
+		"$2" profile -q -F 499 "${@:4}" -d 500ms -o "$3.all.json" || exit 13
 		"$2" wall -q -d 300ms -o "$3.allwall.json" || exit 14
 		"$2" profile -q -p 99999 -d 100ms -o "$3.none.json"
-		[ $? = 4 ] || exit 12' inside "$workloads" "$sonde" "$out"
+		[ $? = 4 ] || exit 12' inside "$workloads" "$sonde" "$out" "${walk[@]}"
 	nothing_lost
 	seen burn_60
 	same "$(json -n '[inputs | select(.type == "stack").who.comm] | unique | join(" ")' "$out")" burn

@@ -25,7 +25,7 @@ phase_is() {
 
 known_phases() {
 	local main tid sum elapsed state
-	run_command wall "$@" -- phases 300 --tty
+	run_command wall "$@" -- phases "$(in_vm && echo 60 || echo 300)" --tty
 	nothing_lost
 	main=$(thread_id main)
 	elapsed=$(elapsed_ns)

@@ -10,11 +10,10 @@ has_task_storage() {
 	[ "$(bpftool -j feature probe kernel | json .map_types.have_task_storage_map_type)" = true ]
 }
 
-# The workload's threads know how often the kernel blocked them. It keeps frame pointers, by which a program is loaded in half the time;
-# unwind.bats has the tables.
+# The workload's threads know how often the kernel blocked them.
 counted_blocks() {
 	local row name waits
-	run_command offcpu --unwind fp -- block
+	run_command offcpu "${walk[@]}" -- block
 	nothing_lost
 	for row in sleep_thread:sleep futex_thread:lock read_thread:pipe feed_thread:sleep; do
 		name=${row%:*}
@@ -66,7 +65,7 @@ has_threads() {
 # What is watched begins when sonde is ready: beside it an emulated CPU needs twice as long to check programs.
 @test "sampling works on every kernel" {
 	start_workload burn 600
-	attach profile -q -p "$pid" -o "$tmp/burn.folded"
+	attach profile -q "${walk[@]}" -p "$pid" -o "$tmp/burn.folded"
 	go "$pid"
 	wait_until 60 has_run "$pid" 40
 	kill -STOP "$pid"
@@ -111,7 +110,7 @@ has_threads() {
 }
 
 @test "nothing is left behind" {
-	"$sonde" profile -a --unwind fp -d 300ms -f folded >/dev/null 2>&1 || true
+	"$sonde" profile -a "${walk[@]}" -d 300ms -f folded >/dev/null 2>&1 || true
 	run bpftool prog show
 	[ "$status" = 0 ]
 	[[ $output != *"name on_"* ]]
