@@ -43,10 +43,12 @@ struct unwind_loop {
 inline_always long unwind__frame(UNWIND_READER r, u32 index, struct unwind_loop *loop)
 {
 	struct stack_place *p = loop->place;
+	u64 address = unwind__frame_address(&p->walk);
 	u32 slot = loop->at + index;
 
 	opaque(slot);
-	p->scratch.record.frames[slot & FRAMES_MASK] = unwind__frame_address(&p->walk);
+	p->scratch.record.frames[slot & FRAMES_MASK] = address;
+	hash__mix(&p->hash, address);
 	p->scratch.record.user_frames = index + 1;
 	return unwind__step(r, &p->walk);
 }

@@ -129,9 +129,8 @@ inline_always u64 stack__capture(void *ctx, u32 which, struct task_struct *task,
 			r->end = UNWIND_MISSING;
 			stack__by_kernel(ctx, r, count);
 		}
-		count += r->user_frames;
 	}
-	stack__hash_frames(which, count);
+	stack__hash_frames(which, how == STACK_BY_TABLE ? count : count + r->user_frames);
 	*published = r->hash == last_known || stack__publish(p, task, l);
 	stack__compare(which, how);
 	return r->hash;

@@ -30,7 +30,6 @@ const volatile bool stack_per_thread; /* the thread id is part of a stack's iden
 enum stack_how { STACK_BY_TABLE, STACK_BY_SNAPSHOT, STACK_BY_KERNEL };
 
 #define FRAMES_MASK 1023
-#define FRAMES_MAX  (STACK_DEPTH + 1 + STACK_DEPTH_MAX) /* kernel and user frames */
 
 union stack_scratch {
 	struct stack_record record;
@@ -157,8 +156,9 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 		hash__mix(hash, READ(task, pid));
 }
 
-/* A global function is verified once, not once per path that leads to it: this loop would dominate the load
- * time. */
+/* The first `count` frames: those of the kernel, and of the user unless they were hashed on the walk that
+ * found them. A global function is verified once, not once per path that leads to it: this loop would
+ * dominate the load time. */
 GLOBAL int stack__hash_frames(u32 which, u32 count)
 {
 	struct stack_place *p = place__get(which);
@@ -167,7 +167,7 @@ GLOBAL int stack__hash_frames(u32 which, u32 count)
 	if (!p)
 		return 0;
 	hash = p->hash;
-	for (u32 i = 0; i < FRAMES_MAX; i++) {
+	for (u32 i = 0; i < 2 * STACK_DEPTH; i++) {
 		if (i >= count)
 			break;
 		hash__mix(&hash, p->scratch.record.frames[i]);

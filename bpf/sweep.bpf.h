@@ -96,6 +96,7 @@ inline_always enum stack_how stack__remote_by_table(struct stack_place *p, struc
 inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, struct loss *l)
 {
 	struct stack_place *p = place__get(PLACE_SWEEP);
+	enum stack_how how = STACK_BY_KERNEL;
 	struct stack_record *r;
 	long bytes;
 
@@ -111,9 +112,8 @@ inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, st
 			r->kernel_frames = bytes / sizeof(u64);
 	}
 	if (stack_user && !(r->flags & STACK_FLAG_KTHREAD) && has_user_stack(task)) {
-		enum stack_how how = STACK_BY_TABLE;
-
 		r->end = STACK_NOT_CAPTURED;
+		how = STACK_BY_TABLE;
 		if (may_sleep)
 			how = stack__remote_by_table(p, task, l);
 		if (how == STACK_BY_SNAPSHOT)
@@ -121,7 +121,7 @@ inline_always u64 stack__of_blocked(struct task_struct *task, bool may_sleep, st
 		if (how == STACK_BY_KERNEL)
 			stack__remote_by_pointers(r, task);
 	}
-	stack__hash_frames(PLACE_SWEEP, r->kernel_frames + r->user_frames);
+	stack__hash_frames(PLACE_SWEEP, r->kernel_frames + (how == STACK_BY_TABLE ? 0 : r->user_frames));
 	stack__publish(p, task, l);
 	return r->hash;
 }
