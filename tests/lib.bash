@@ -13,8 +13,11 @@ workloads=$root/build/workloads
 # shellcheck disable=SC2034 # for those who load this: the interpreter that python3-jsonschema belongs to
 python=/usr/bin/python3
 
-# Sets $tmp, a directory of this test's own.
+# Sets $tmp, a directory of this test's own; and $yielding, before a program: on an emulated CPU it lets others go first. Sonde, which has
+# programs checked there, would need a multiple of the time beside it.
 lib__setup() {
+	yielding=()
+	! in_vm || yielding=(nice -n 19)
 	tmp=${BATS_TEST_TMPDIR:-$(mktemp -d)}
 	test_tag=sonde-test-$$-$RANDOM$RANDOM
 	cgroups=()
@@ -94,14 +97,11 @@ finish() {
 }
 
 # start_workload NAME [ARG...]: a program of tests/workloads, up to its "ready"; sets $pid. It begins with: go $pid
-# On an emulated CPU it lets others go first: sonde, which has programs checked there, would need a multiple of the time beside it.
 start_workload() {
-	local name=$1 program=()
+	local name=$1
 	shift
 	[ -x "$workloads/$name" ] || { fail "$workloads/$name is not built: make workloads"; return 1; }
-	! in_vm || program=(nice -n 19)
-	program+=("$workloads/$name")
-	start "${program[@]}" "$@"
+	start "${yielding[@]}" "$workloads/$name" "$@"
 	wait_ready "$pid"
 }
 

@@ -275,15 +275,15 @@ quiet_intervals() {
 	go "$pid"
 	# a process that has the same number outside does not matter: numbers inside begin at 1
 	SONDE_TEST=$test_tag unshare --pid --fork --mount-proc --kill-child bash -c '
-		"$1/burn" 600 --now >/dev/null &
+		$4 "$1/burn" 600 --now >/dev/null &
 		inside=$!
 		[ "$inside" -lt 100 ] || exit 9
-		"$2" profile -q -F 499 "${@:4}" -p "$inside" -d 500ms -o "$3" || exit 10
+		"$2" profile -q -F 499 "${@:5}" -p "$inside" -d 500ms -o "$3" || exit 10
 		"$2" wall -q -p "$inside" -d 200ms -o "$3.wall.json" || exit 11
-		"$2" profile -q -F 499 "${@:4}" -d 500ms -o "$3.all.json" || exit 13
+		"$2" profile -q -F 499 "${@:5}" -d 500ms -o "$3.all.json" || exit 13
 		"$2" wall -q -d 300ms -o "$3.allwall.json" || exit 14
 		"$2" profile -q -p 99999 -d 100ms -o "$3.none.json"
-		[ $? = 4 ] || exit 12' inside "$workloads" "$sonde" "$out" "${walk[@]}"
+		[ $? = 4 ] || exit 12' inside "$workloads" "$sonde" "$out" "${yielding[*]}" "${walk[@]}"
 	nothing_lost
 	seen burn_60
 	same "$(json -n '[inputs | select(.type == "stack").who.comm] | unique | join(" ")' "$out")" burn
