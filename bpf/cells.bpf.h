@@ -47,7 +47,9 @@ inline_always bool cell__add(const struct cell_key *key, u64 count, u64 ns)
 	if (!cell)
 		return false;
 	count__add(&cell->count, count);
-	count__add(&cell->ns, ns);
+	/* An atomic addition of 0 would become an `or`, which 5.10 does not know. */
+	if (!__builtin_constant_p(ns) || ns)
+		count__add(&cell->ns, ns);
 	return true;
 }
 

@@ -54,6 +54,7 @@ struct stack_place {
 /* Which place: this, per CPU; or the number of one that is claimed. The sweep, of which there is one at a
  * time, has the only one of its object. */
 #define PLACE_HERE  (~0U)
+#define PLACE_NONE  (~1U)
 #define PLACE_SWEEP 0
 
 struct {
@@ -83,8 +84,15 @@ const volatile u32 place_count = 1; /* of claimed_places */
 
 #define PLACES_TRIED 16
 
-/* Its number, or -1: all that were tried are taken. A CPU begins with its own, so that none shares a line
- * with another. */
+/*
+ * Its number, or PLACE_NONE: all that were tried are taken. A CPU begins with its own, so that none shares a
+ * line with another. Kernels of the plain variant may have no such instructions (before 5.12), and disable
+ * preemption around the programs of uprobes themselves (before 8c7dcb84e3b7, 6.0).
+ */
+#if defined(RAW_TP) && defined(NO_UNWIND_TABLES)
+#define place__claim()	      PLACE_HERE
+#define place__release(which) ((void)(which))
+#else
 GLOBAL int place__claim(void)
 {
 	u32 first = bpf_get_smp_processor_id();
@@ -96,7 +104,7 @@ GLOBAL int place__claim(void)
 		if (p && !__sync_val_compare_and_swap(&p->busy, 0, 1))
 			return forget(&p->index, which);
 	}
-	return -1;
+	return PLACE_NONE;
 }
 
 inline_always void place__release(u32 which)
@@ -106,6 +114,7 @@ inline_always void place__release(u32 which)
 	if (p) /* an exchange, so that nobody sees it free before the last write */
 		__sync_lock_test_and_set(&p->busy, 0);
 }
+#endif
 #endif
 
 /* Stacks whose record was accepted: hash -> check. Shared by all probes of a session. */

@@ -22,10 +22,10 @@ extern void bpf_preempt_enable(void) __ksym __weak;
 inline_always void count_stack(struct sampled_regs *ctx, struct task_struct *task, struct loss *l)
 {
 	struct cell_key key = {.kind = CELL_SAMPLE};
-	int which = place__claim();
+	u32 which = place__claim();
 	bool published;
 
-	if (which < 0) {
+	if (which == PLACE_NONE) {
 		loss__count(l, UPROBE, NO_PLACE);
 		return;
 	}

@@ -116,3 +116,13 @@ cannot() {
 		json -n -e '[inputs | select(.type == "stack" and (.incomplete | not)).frames[1].name] | unique == ["main.middle"]' "$out"
 	done
 }
+
+@test "uprobe: two capabilities are enough where the kernel has the link for it" {
+	local list=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search
+	"$sonde" check uprobe_multi >/dev/null || skip "no such links"
+	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps="$list" --ambient-caps="$list" \
+		"$sonde" profile -q -e "uretprobe:$program:called" --json -- "$program" --now 101 400 >"$out" 2>"$err"
+	sed -i '/^[^{]/d' "$out"
+	nothing_lost
+	same "$(self_in leaf) $(self_in b2)" "101 303"
+}

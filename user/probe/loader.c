@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,6 +295,14 @@ int loader__mark(struct loader *l, pid_t pid, uint32_t value)
 	if (!err && l->raw_marks_fd >= 0)
 		err = loader__mark_raw(l, pid, value);
 	return err;
+}
+
+bool loader__has_capability(unsigned number)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	return !syscall(SYS_capget, &header, data) && data[0].effective & 1u << number;
 }
 
 int loader__statistics(void)

@@ -87,6 +87,14 @@ uint64_t loader__pid_namespace(void);
  * refused. */
 int loader__statistics(void);
 
+/* Whether this process has the capability: CAP_ of linux/capability.h, one of the first 32. */
+bool loader__has_capability(unsigned number);
+
+/* The younger kind of link, since 89ae89f53d20 (6.6): by it programs whose expected attach type is this one
+ * probe without CAP_SYS_ADMIN. pid 0: all processes. A descriptor or -errno. */
+#define UPROBE_MULTI 48
+int uprobe_multi__attach(int program_fd, const char *path, uint64_t offset, pid_t pid, bool at_return);
+
 /* An attached object. */
 struct unit {
 	struct loader *loader;
@@ -94,6 +102,7 @@ struct unit {
 	struct bpf_object *object;
 	struct bpf_link *links[32];
 	int link_count;
+	int link_fd;		 /* of a link that is none of libbpf's; 0: none */
 	struct control *control; /* .bss, shared with the kernel */
 	size_t control_size;
 	int cells[2], cells_outer, cells_active;
@@ -115,6 +124,7 @@ void unit__without_tables(struct unit *u); /* in `prepare`: user stacks by frame
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */
+void unit__use_uprobe_multi(struct unit *u, const char *program);    /* in `prepare` */
 /* At a file offset of a regular file; pid -1: in all processes. 0 or -errno. */
 int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
 			bool at_return);

@@ -148,31 +148,16 @@ static int attach_uprobe(struct run *r)
 		   : keep(r, bpf_program__attach_uprobe(r->program, false, 0, "/proc/self/exe", offset));
 }
 
-/* The kernel's interface since 89ae89f53d20 (6.6), younger than the headers that we build with. */
-#define TRACE_UPROBE_MULTI 48
-struct link_uprobe_multi {
-	uint32_t program_fd, target_fd, attach_type, flags;
-	uint64_t path, offsets, reference_counters, cookies;
-	uint32_t count, multi_flags, pid, reserved;
-};
-
 static int attach_uprobe_multi(struct run *r)
 {
 	uint64_t offset;
-	struct link_uprobe_multi link = {
-		.program_fd = bpf_program__fd(r->program),
-		.attach_type = TRACE_UPROBE_MULTI,
-		.path = (uintptr_t) "/proc/self/exe",
-		.offsets = (uintptr_t)&offset,
-		.count = 1,
-		.pid = getpid(),
-	};
 	int err = file_offset((uintptr_t)probed, &offset);
 
 	if (err)
 		return err;
-	r->link_fd = syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
-	return r->link_fd < 0 ? -errno : 0;
+	r->link_fd =
+		uprobe_multi__attach(bpf_program__fd(r->program), "/proc/self/exe", offset, getpid(), false);
+	return r->link_fd < 0 ? r->link_fd : 0;
 }
 
 /* --- making it run */
@@ -394,5 +379,5 @@ TRIAL(kprobe, "try_kprobe", NULL, 0, attach_by_section, poke_sleep, NULL, ENOENT
       "no kprobes (CONFIG_KPROBES)")
 TRIAL(fentry, "try_fentry", NULL, 0, attach_by_section, poke_sleep)
 TRIAL(uprobe, "try_uprobe", NULL, 0, attach_uprobe, poke_call)
-TRIAL(uprobe_multi, "try_uprobe", NULL, TRACE_UPROBE_MULTI, attach_uprobe_multi, poke_call, NULL, EINVAL,
+TRIAL(uprobe_multi, "try_uprobe", NULL, UPROBE_MULTI, attach_uprobe_multi, poke_call, NULL, EINVAL,
       "this kernel has no such links")

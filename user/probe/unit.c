@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -278,7 +279,37 @@ int unit__attach(struct unit *u, const char *program)
 	return p ? keep(u, bpf_program__attach(p)) : -ENOENT;
 }
 
-/* By the descriptor, so that it is the file that was looked at. */
+/* As union bpf_attr has it, which is younger than the headers that we build with. */
+struct uprobe_multi {
+	uint32_t program_fd, target_fd, attach_type, flags;
+	uint64_t path, offsets, reference_counters, cookies;
+	uint32_t count, at_return, pid, reserved;
+};
+
+int uprobe_multi__attach(int program_fd, const char *path, uint64_t offset, pid_t pid, bool at_return)
+{
+	const struct uprobe_multi link = {
+		.program_fd = (uint32_t)program_fd,
+		.attach_type = UPROBE_MULTI,
+		.path = (uintptr_t)path,
+		.offsets = (uintptr_t)&offset,
+		.count = 1,
+		.at_return = at_return,
+		.pid = (uint32_t)pid,
+	};
+	int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
+
+	return fd < 0 ? -errno : fd;
+}
+
+void unit__use_uprobe_multi(struct unit *u, const char *program)
+{
+	bpf_program__set_expected_attach_type(bpf_object__find_program_by_name(u->object, program),
+					      (enum bpf_attach_type)UPROBE_MULTI);
+}
+
+/* By the descriptor, so that it is the file that was looked at. Links of the younger kind are for all: before
+ * 46ba0e49b642 (6.10) they took a process for its first thread. */
 int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
 			bool at_return)
 {
@@ -287,7 +318,12 @@ int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, 
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return p ? keep(u, bpf_program__attach_uprobe_opts(p, pid, path, offset, &options)) : -ENOENT;
+	if (!p)
+		return -ENOENT;
+	if ((int)bpf_program__expected_attach_type(p) != UPROBE_MULTI)
+		return keep(u, bpf_program__attach_uprobe_opts(p, pid, path, offset, &options));
+	u->link_fd = uprobe_multi__attach(bpf_program__fd(p), path, offset, 0, at_return);
+	return u->link_fd < 0 ? u->link_fd : 0;
 }
 
 int unit__map_fd(const struct unit *u, const char *map)
@@ -510,7 +546,9 @@ void unit__detach(struct unit *u)
 {
 	for (int i = 0; i < u->link_count; i++)
 		bpf_link__destroy(u->links[i]);
-	u->link_count = 0;
+	if (u->link_fd > 0)
+		close(u->link_fd);
+	u->link_count = u->link_fd = 0;
 }
 
 void unit__close(struct unit *u)

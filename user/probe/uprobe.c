@@ -2,6 +2,7 @@
 /* The uprobe probe: each call of a function, or each return from it, counted by stack in the kernel. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ static const struct metric metric_calls = {
 static const struct metric *const metrics[] = {&metric_calls, NULL};
 
 static const struct hook hooks[] = {
-	{"uprobe, uretprobe", "perf event", "profile --event"},
+	{"uprobe, uretprobe", "perf event, uprobe_multi", "everything"},
 	{"sched_process_exec", "tp_btf, raw_tp", "COMMAND"},
 	{"task_newtask", "tp_btf, raw_tp", "children (--follow, COMMAND)"},
 	{NULL},
@@ -173,7 +174,7 @@ static int uprobe__prepare(void *context, struct unit *u, int attempt)
 	err = unit__set(u, "preempt_guard", &up->guard, sizeof(up->guard));
 	if (!err)
 		err = unit__set(u, "place_count", &places, sizeof(places));
-	if (!err)
+	if (!err || err == -ENOENT) /* the plain variant claims none */
 		err = unit__set(u, "stack_kernel", &kernel, sizeof(kernel));
 	if (!err)
 		err = unit__set(u, "stack_at_entry", &at_entry, sizeof(at_entry));
@@ -181,6 +182,9 @@ static int uprobe__prepare(void *context, struct unit *u, int attempt)
 		err = unit__resize(u, "claimed_places", places);
 	if (!err)
 		err = unit__autoload(u, "on_hit", true);
+	/* Perf events of uprobes need it, whatever perf_event_paranoid says. */
+	if (!err && !loader__has_capability(CAP_SYS_ADMIN))
+		unit__use_uprobe_multi(u, "on_hit");
 	if (!err)
 		err = unit__autoload(u, "on_exec", marked);
 	return err ? err : unit__autoload(u, "on_newtask", marked && filter->follow);
@@ -241,7 +245,8 @@ static struct probe *uprobe__open(struct probe_context *context, const void *opt
 static int explain(const struct uprobe *u, int err)
 {
 	if (err == -EACCES || err == -EPERM)
-		msg__error("uprobes are not permitted: they need CAP_SYS_ADMIN");
+		msg__error("uprobes are not permitted: they need CAP_SYS_ADMIN, or CAP_BPF and CAP_PERFMON "
+			   "since 6.6");
 	else
 		msg__error("cannot probe %s in %s: %s", u->options.function, u->options.file,
 			   err == -EIO || err == -EINVAL

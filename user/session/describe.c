@@ -87,7 +87,7 @@ int session__describe(struct session *s)
 	if (samples)
 		buf__puts(&out, ";\n  CAP_SYS_ADMIN where kernel.perf_event_paranoid >= 3");
 	if (uprobes)
-		buf__puts(&out, ", CAP_SYS_ADMIN");
+		buf__puts(&out, " (before 6.6: CAP_SYS_ADMIN)");
 	buf__puts(&out,
 		  ";\n  CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for the names in other users' processes\n");
 	err = buf__write(&out, stdout);

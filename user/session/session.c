@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -276,14 +275,6 @@ static void say_summary(const struct session *s, const struct interval *i)
 	buf__free(&cost);
 }
 
-static bool has_capability(unsigned number)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
-
-	return !syscall(SYS_capget, &header, data) && data[0].effective & 1u << number;
-}
-
 /* Without a capability the names are missing in every interval; else a file fails once, as when its process
  * ends. No number: a file counts anew whenever its process's mappings are read again. */
 static void note_files(struct session *s, struct buf *note, uint64_t failed)
@@ -291,10 +282,10 @@ static void note_files(struct session *s, struct buf *note, uint64_t failed)
 	bool more = failed > s->files_failed;
 
 	s->files_failed = failed;
-	if (failed && !has_capability(CAP_SYS_PTRACE))
+	if (failed && !loader__has_capability(CAP_SYS_PTRACE))
 		buf__puts(note, "some files could not be read: CAP_SYS_PTRACE (and CAP_DAC_READ_SEARCH) "
 				"would allow it\n");
-	else if (failed && !has_capability(CAP_DAC_READ_SEARCH))
+	else if (failed && !loader__has_capability(CAP_DAC_READ_SEARCH))
 		buf__puts(note, "some files could not be read: CAP_DAC_READ_SEARCH would allow it\n");
 	else if (more)
 		buf__puts(note, "some files could not be read\n");
