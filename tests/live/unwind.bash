@@ -67,3 +67,8 @@ jiffies() {
 has_run() {
 	[ "$(jiffies "$1")" -ge "$2" ]
 }
+
+# Loops over functions began with 5.13; lockdown=confidentiality lets no BPF program read user memory.
+walks_by_tables() {
+	[ -z "${SONDE_LOCKDOWN:-}" ] && [ "$(printf '%s\n' 5.13 "$(uname -r)" | sort -V | head -n 1)" = 5.13 ]
+}

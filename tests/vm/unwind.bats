@@ -5,11 +5,6 @@
 load ../live/common
 load ../live/unwind
 
-# Loops over functions began with 5.13; lockdown=confidentiality lets no BPF program read user memory.
-walks_by_tables() {
-	[ -z "${SONDE_LOCKDOWN:-}" ] && [ "$(printf '%s\n' 5.13 "$(uname -r)" | sort -V | head -n 1)" = 5.13 ]
-}
-
 # ways_of OPTIONS OPTIONS: both loops, both kinds of hooks, in two runs; without tables there is one way.
 ways_of() {
 	ways=("$1")
