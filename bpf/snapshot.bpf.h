@@ -24,8 +24,6 @@ const volatile u32 unwind_loop;
 /* Tests: a snapshot also of what was walked, so that user space can walk it, too. */
 const volatile bool unwind_compare;
 
-const volatile u32 unwind_snapshots_cpu = 1000, unwind_snapshots_process = 100; /* a second */
-
 /* One element per frame, for kernels whose only loop is one over a map. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -166,7 +164,7 @@ inline_always void registers__without_probes(struct unwind_registers *to, struct
 		to->ip -= UNWIND_BREAKPOINT_SIZE;
 }
 
-#define RETURNS_LOOK	    16
+#define RETURNS_LOOK	  16
 
 /* Return addresses that uretprobes have replaced: the walk finds their trampoline on the stack. Global: the
  * loop would multiply the paths of whoever calls it, and so the load time. */
@@ -212,13 +210,25 @@ inline_always void registers__returns(u32 which, struct stack_place *p, struct t
 
 /* --- snapshots */
 
+/*
+ * What snapshots may cost. The tables of a process are there some 5 ms after its first sample if its files
+ * are known, 20 ms if they are read for the first time, 100 ms where sonde waits for its turn on a busy CPU.
+ * Until then each of its samples needs one: for a second it may have all that the CPU may take, which is one
+ * a sample at 997 Hz. Afterwards only what is new in it needs any.
+ */
+#define SNAPSHOTS_CPU	  1000 /* a second */
+#define SNAPSHOTS_PROCESS 100  /* the same, on all CPUs, from its second second on */
+#define SNAPSHOT_FIRST_NS 1000000000ULL
+
 struct snapshot_budget {
-	u64 second, last_ns;
-	u32 tgid, taken;
+	u64 image, first_ns;
+	u64 second;
+	u32 taken;
 	u32 doubts, segments; /* since these segments were made */
 };
 
-/* By a number of the process: two that share a slot share what it allows. */
+/* By a number of the process: where two share a slot and take turns, both begin anew each time, and the CPU's
+ * limit holds. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1024);
@@ -226,42 +236,45 @@ struct {
 	__type(value, struct snapshot_budget);
 } snapshot_budgets SEC(".maps");
 
-inline_always struct snapshot_budget *snapshot__budget(u32 tgid, u64 second)
+inline_always struct snapshot_budget *snapshot__budget(const struct stack_record *r, u64 now)
 {
-	u32 key = tgid & 1023;
+	u32 key = r->tgid & 1023;
+	u64 image = r->start_boot_ns + r->exec_id, second = now >> 30;
 	struct snapshot_budget *b = bpf_map_lookup_elem(&snapshot_budgets, &key);
 
-	if (b && (b->second != second || b->tgid != tgid)) {
+	if (b && b->image != image) {
+		b->image = image;
+		b->first_ns = now;
+	}
+	if (b && (b->second != second || b->first_ns == now)) {
 		b->second = second;
-		b->tgid = tgid;
 		b->taken = b->doubts = 0;
 	}
 	return b;
 }
 
-/* Until the tables of a process are there, the next of many snapshots tells little more. And other records
- * must find room in the ring. */
-#define SNAPSHOT_AT_ONCE    32
-#define SNAPSHOT_SPACING_NS 300000
-#define SNAPSHOT_RING_BYTES (384 << 10)
+/* Other records must find room in the ring. */
+inline_always bool snapshot__has_room(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <
+	       bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 8 * 5;
+}
 
-inline_always bool snapshot__allowed(struct stack_place *p, u32 tgid)
+inline_always bool snapshot__allowed(struct stack_place *p)
 {
 	u64 now = bpf_ktime_get_ns(), second = now >> 30;
-	struct snapshot_budget *b = snapshot__budget(tgid, second);
+	struct snapshot_budget *b = snapshot__budget(&p->scratch.record, now);
 
-	if (!b || (b->taken >= SNAPSHOT_AT_ONCE && now - b->last_ns < SNAPSHOT_SPACING_NS) ||
-	    bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > SNAPSHOT_RING_BYTES)
-		return false;
 	if (p->budget_second != second) {
 		p->budget_second = second;
 		p->snapshots = 0;
 	}
-	if (p->snapshots >= unwind_snapshots_cpu || b->taken >= unwind_snapshots_process)
+	if (!b || p->snapshots >= SNAPSHOTS_CPU ||
+	    (b->taken >= SNAPSHOTS_PROCESS && now - b->first_ns >= SNAPSHOT_FIRST_NS) ||
+	    !snapshot__has_room())
 		return false;
 	p->snapshots++;
 	b->taken++;
-	b->last_ns = now;
 	return true;
 }
 
@@ -297,8 +310,9 @@ inline_always struct snapshot_slot *snapshot__claim(void)
 	return NULL;
 }
 
-/* The stack's memory from the stack pointer on: by pages, because what lies behind its end cannot be read. */
-inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp)
+/* The stack's memory from the stack pointer on: by pages, because what lies behind its end cannot be read,
+ * and not beyond where the program's own begins, `start`: arguments and environment. */
+inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp, u64 start)
 {
 	u32 first = SNAPSHOT_PAGE - (sp & (SNAPSHOT_PAGE - 1)), at = 0;
 
@@ -307,6 +321,8 @@ inline_always u32 snapshot__memory(UNWIND_READER r, u8 *to, u64 sp)
 	for (u32 i = 0; i < SNAPSHOT_PAGES - 1; i++) {
 		at = i * SNAPSHOT_PAGE;
 		opaque(at); /* or it is merged with `first` into what the verifier cannot bound */
+		if (sp < start && sp + first + at >= start)
+			return first + at;
 		if (unwind__read(r, to + first + at, SNAPSHOT_PAGE, sp + first + at))
 			return first + at;
 	}
@@ -328,7 +344,7 @@ inline_always void snapshot__from_walk(UNWIND_READER r, struct unwind_registers 
 
 /* Puts frames and memory behind the record. Its size. */
 inline_always u64 snapshot__fill(UNWIND_READER reader, struct snapshot_slot *slot, struct stack_place *p,
-				 bool walked)
+				 u64 start, bool walked)
 {
 	struct snapshot_record *s = (struct snapshot_record *)slot->bytes;
 	struct stack_record *r = &p->scratch.record;
@@ -345,7 +361,7 @@ inline_always u64 snapshot__fill(UNWIND_READER reader, struct snapshot_slot *slo
 	opaque(frames);
 	frames &= FRAMES_MASK * sizeof(u64);
 	bpf_probe_read_kernel(slot->bytes + sizeof(*s), frames, r->frames);
-	s->bytes = snapshot__memory(reader, slot->bytes + sizeof(*s) + frames, s->registers.sp);
+	s->bytes = snapshot__memory(reader, slot->bytes + sizeof(*s) + frames, s->registers.sp, start);
 	return sizeof(*s) + frames + s->bytes;
 }
 
@@ -365,7 +381,7 @@ inline_always bool snapshot__emit(UNWIND_READER reader, struct stack_place *p, s
 	s->type = RECORD_SNAPSHOT;
 	s->mark = mark ? *(volatile u64 *)mark : 0;
 	s->exec_pages = READ(task__cast(task), mm, exec_vm);
-	size = snapshot__fill(reader, slot, p, walked);
+	size = snapshot__fill(reader, slot, p, READ(task__cast(task), mm, start_stack), walked);
 	s->stack.flags |= flags;
 	sent = size <= sizeof(slot->bytes) && !bpf_ringbuf_output(&ring, s, size, BPF_RB_FORCE_WAKEUP);
 	*(volatile u64 *)&slot->busy = 0;
@@ -379,7 +395,7 @@ inline_always bool snapshot__send(UNWIND_READER reader, struct stack_place *p, s
 	struct stack_record *r = &p->scratch.record;
 
 	loss__count(l, SNAPSHOT, HITS);
-	if (!snapshot__allowed(p, r->tgid)) {
+	if (!snapshot__allowed(p)) {
 		loss__count(l, SNAPSHOT, FILTERED);
 		return false;
 	}
@@ -443,7 +459,7 @@ inline_always bool unwind__is_doubtful(const struct stack_place *p)
 	/* What could not be read here cannot be read for a snapshot either. */
 	if (p->walk.end == STACK_DEPTH_LIMIT || p->walk.end == STACK_FAULT || unwind__has_stopped(&p->walk))
 		return false;
-	b = snapshot__budget(p->scratch.record.tgid, bpf_ktime_get_ns() >> 30);
+	b = snapshot__budget(&p->scratch.record, bpf_ktime_get_ns());
 	if (b && b->segments != p->walk.first) {
 		b->segments = p->walk.first;
 		b->doubts = 0;

@@ -22,8 +22,10 @@
 #define PIDFD_THREAD O_EXCL
 #endif
 
-#define RING_BYTES   (1u << 20)
-#define KNOWN_STACKS 16
+#define RING_CPU_BYTES (256u << 10) /* what a CPU may fill until sonde has its turn */
+#define RING_BYTES_MIN (2u << 20)
+#define RING_BYTES_MAX (8u << 20)
+#define KNOWN_STACKS   16
 
 static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -78,9 +80,11 @@ const struct table_memory *loader__table_memory(const struct loader *l)
 static int loader__create_maps(struct loader *l)
 {
 	unsigned stacks = l->options.stacks ? l->options.stacks : KNOWN_STACKS;
-	unsigned bytes = l->options.ring_bytes ? l->options.ring_bytes : RING_BYTES;
 
-	l->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, bytes, NULL);
+	l->ring_bytes = RING_BYTES_MIN;
+	while (l->ring_bytes < RING_BYTES_MAX && l->ring_bytes < (unsigned)l->cpus * RING_CPU_BYTES)
+		l->ring_bytes *= 2;
+	l->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, l->ring_bytes, NULL);
 	if (l->ring_fd < 0)
 		return -errno;
 	l->known_stacks_fd = bpf_map_create(BPF_MAP_TYPE_HASH, "known_stacks", 8, 4, stacks, NULL);

@@ -28,8 +28,7 @@ enum loader_unwind {
 };
 
 struct loader_options {
-	uint64_t ring_bytes; /* power of two; 0: the default */
-	unsigned stacks;     /* distinct stacks that the kernel remembers; 0: a token number */
+	unsigned stacks; /* distinct stacks that the kernel remembers; 0: a token number */
 	bool kernel_only, user_only, per_thread_stacks;
 	bool verbose;	/* libbpf's words on stderr */
 	bool force_raw; /* take the raw tracepoint alternative (tests) */
@@ -47,6 +46,7 @@ extern const struct loader_image loader__images[]; /* ends with a NULL name */
 
 struct loader {
 	int cpus; /* possible ones: the width of per-CPU values */
+	unsigned ring_bytes;
 	const struct target *target;
 	struct loader_options options;
 	uint64_t salt;

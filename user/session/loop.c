@@ -21,7 +21,6 @@
 #define DRAIN_NS     20000000ULL
 #define TICK_NS	     1000000000ULL
 #define VISIT_NS     100000000ULL
-#define RING_BYTES   (1u << 20)
 
 enum source {
 	FROM_SIGNAL,
@@ -151,9 +150,9 @@ static void drain(struct session *s, bool timed)
 	if (stacks__work(s->stacks, units__now_ns() + TABLES_NS))
 		every /= 2;
 	account__tick(&s->book, units__now_ns());
-	if (s->drained_bytes > RING_BYTES / 4)
+	if (s->drained_bytes > s->loader.ring_bytes / 4)
 		every /= 2;
-	else if (timed && s->drained_bytes < RING_BYTES / 20)
+	else if (timed && s->drained_bytes < s->loader.ring_bytes / 20)
 		every += every / 4;
 	every = every < DRAIN_MIN_NS ? DRAIN_MIN_NS : every > DRAIN_MAX_NS ? DRAIN_MAX_NS : every;
 	if (every != l->drain_every_ns) {
