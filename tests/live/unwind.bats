@@ -6,12 +6,6 @@ load unwind
 
 every_act=do_compute,do_qsort,do_memcpy,do_snprintf,do_malloc,do_syscall,do_vdso,do_plt,do_variadic,do_align,do_sized,do_longjmp,do_pointer,do_small,do_lazy
 
-# The tables of libc are built once: how the first samples fare meanwhile is the business of shortlived.bats.
-setup_file() {
-	[ "$(id -u)" != 0 ] || "$BATS_TEST_DIRNAME/../../build/sonde" profile -q -F 99 -o "$BATS_FILE_TMPDIR/warm.json" -- \
-		"$BATS_TEST_DIRNAME/../../build/workloads/unwind/chain" --now 10 >/dev/null 2>&1 || true
-}
-
 @test "unwind: a chain of twelve, and what it calls in libc, the vdso and through the PLT, is exact" {
 	together profile -F 997 -- chain 60
 	nothing_lost

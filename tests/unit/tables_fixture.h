@@ -191,8 +191,8 @@ static inline int world__take(void *context, struct table_answer *a, uint64_t un
 	a->load_count = 1;
 	a->loads[0] = (struct table_load){0, w->load_shift, w->load_bytes};
 	snprintf(a->build_id, sizeof(a->build_id), "%s", w->build_id);
-	a->chunk = w->all_chunks ? w->next_chunk++ : wanted;
-	a->last = w->error || !w->all_chunks ||
+	a->chunk = w->all_chunks || w->question.whole ? w->next_chunk++ : wanted;
+	a->last = w->error || (!w->all_chunks && !w->question.whole) ||
 		  w->next_chunk > (w->load_shift + w->load_bytes - 1) >> UNWIND_CHUNK_SHIFT;
 	buf__clear(&w->blob);
 	blob__make(&w->blob, world__tag(&w->question.key, a->chunk), w->rows ? w->rows : ROWS);

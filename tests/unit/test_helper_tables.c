@@ -126,7 +126,7 @@ static int open_libc(void)
 	return fd;
 }
 
-/* Every chunk of libc, one by one: it is larger than what is answered in whole. */
+/* Every chunk of libc, one by one, and then all at once. */
 static void large_file(void **state)
 {
 	int fd = open_libc();
@@ -134,6 +134,7 @@ static void large_file(void **state)
 	(void)state;
 	for (int in_process = 0; in_process < 2; in_process++) {
 		struct helper *h = start(in_process, 60000000000ULL);
+		struct table_question q = question(fd, 0x30000);
 		struct all b;
 		uint64_t end, seen = 0;
 
@@ -152,6 +153,12 @@ static void large_file(void **state)
 			compare(&b, fd);
 		}
 		assert_true(seen > 15);
+		free_built(&b);
+		q.whole = true;
+		assert_int_equal(helper__ask_table(h, &q), 0);
+		take_all(h, q.ticket, &b);
+		assert_true(b.count >= seen);
+		compare(&b, fd);
 		free_built(&b);
 		helper__stop(h);
 	}

@@ -10,7 +10,7 @@
 #include "base/units.h"
 #include "helper/helper_private.h"
 
-#define ANSWERS_MAX 64 /* to one question */
+#define ANSWERS_MAX TABLE_WHOLE_CHUNKS /* to one question */
 
 /* --- answers that wait */
 
@@ -109,7 +109,8 @@ static int ask_here(struct helper *h, struct message question)
 
 int helper__ask_table(struct helper *h, const struct table_question *q)
 {
-	const struct table_wish wish = {.ticket = q->ticket, .key = q->key, .offset = q->offset};
+	const struct table_wish wish = {
+		.ticket = q->ticket, .key = q->key, .offset = q->offset, .whole = q->whole};
 	struct message m = {.type = MESSAGE_TABLE,
 			    .bytes = (const char *)&wish,
 			    .len = sizeof(wish),

@@ -63,16 +63,18 @@ struct table_question {
 	int fd;		     /* borrowed during the call; -1: the vdso of this process */
 	struct file_key key; /* which file it is */
 	uint64_t offset;     /* of the code in the file: its chunk is wanted */
+	bool whole;	     /* all chunks are, if they are no more than TABLE_WHOLE_CHUNKS */
 };
 
-#define TABLE_LOADS_MAX 8
+#define TABLE_LOADS_MAX	   8
+#define TABLE_WHOLE_CHUNKS 64
 
 /* An executable PT_LOAD. */
 struct table_load {
 	uint64_t offset, address, bytes;
 };
 
-/* One chunk. A file whose code is small is answered in whole, one chunk after the other. */
+/* One chunk. A whole file is answered by one after the other. */
 struct table_answer {
 	uint64_t ticket;
 	/* -errno: then there is nothing else. -ENXIO: of this offset, where the file has no code; else of the

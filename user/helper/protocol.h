@@ -47,6 +47,7 @@ bool protocol__get_question(const char *bytes, size_t len, struct symbol_request
 struct table_wish {
 	uint64_t ticket, offset;
 	struct file_key key;
+	uint64_t whole; /* or the chunk at the offset alone */
 };
 
 /* --- names */

@@ -8,8 +8,7 @@
 #include "base/fd.h"
 #include "helper/files.h"
 
-#define PAGE_MASK    4095ULL
-#define WHOLE_CHUNKS 16 /* a file with no more is answered in whole */
+#define PAGE_MASK 4095ULL
 #define NAMES_FORGET \
 	(16u << 20) /* bytes of names after which the symbolizer begins anew: who asked keeps them */
 
@@ -163,7 +162,7 @@ static int by_number(const void *a, const void *b)
 }
 
 /* All chunks of a small file, ascending, each once: segments may share one. */
-static size_t list_chunks(const struct table_file *t, uint64_t chunks[WHOLE_CHUNKS])
+static size_t list_chunks(const struct table_file *t, uint64_t chunks[TABLE_WHOLE_CHUNKS])
 {
 	size_t n = 0, unique = 0;
 
@@ -178,13 +177,14 @@ static size_t list_chunks(const struct table_file *t, uint64_t chunks[WHOLE_CHUN
 	return unique;
 }
 
-static int send_chunks(struct server *s, struct table_file *t, struct table_answer *a, uint64_t wanted)
+static int send_chunks(struct server *s, struct table_file *t, struct table_answer *a, uint64_t wanted,
+		       bool whole)
 {
-	uint64_t chunks[WHOLE_CHUNKS] = {wanted};
+	uint64_t chunks[TABLE_WHOLE_CHUNKS] = {wanted};
 	size_t n = 1;
 	int err = 0;
 
-	if (t->chunks <= WHOLE_CHUNKS)
+	if (whole && t->chunks <= TABLE_WHOLE_CHUNKS)
 		n = list_chunks(t, chunks);
 	for (size_t i = 0; i < n && !err; i++)
 		err = send_chunk(s, t, a, chunks[i], i + 1 == n);
@@ -230,7 +230,7 @@ static int answer_table(struct server *s, struct message *m)
 	a.load_count = t->load_count;
 	memcpy(a.loads, t->loads, sizeof(a.loads));
 	elf__build_id_hex(&t->elf, a.build_id);
-	return send_chunks(s, t, &a, address >> UNWIND_CHUNK_SHIFT);
+	return send_chunks(s, t, &a, address >> UNWIND_CHUNK_SHIFT, wish.whole);
 }
 
 int server__answer(struct server *s, struct message *m)

@@ -18,6 +18,7 @@
 
 #define STACK_MEMORY_BYTES (64u << 20)
 #define KNOWN_STACKS	   16384
+#define FORESEE_NS	   100000000ULL /* tables that are foreseen are waited for no longer */
 
 /* --- records and points */
 
@@ -74,6 +75,16 @@ static void exclude_helper(void *context, int pid)
 		msg__note("cannot exclude sonde's helper from what it measures");
 }
 
+/* COMMAND's process is our own image until its exec. */
+static void foresee(struct session *s)
+{
+	if (!s->plan->needs_stacks)
+		return;
+	stacks__foresee(s->stacks, getpid());
+	for (size_t i = 0; i < s->target.count && !s->child.pid; i++)
+		stacks__foresee(s->stacks, s->target.pids[i]);
+}
+
 static int session__open_probes(struct session *s)
 {
 	const struct options *o = s->plan->options;
@@ -118,6 +129,7 @@ static int session__open_probes(struct session *s)
 	if (loader__table_memory(&s->loader) &&
 	    stacks__use_tables(s->stacks, loader__table_memory(&s->loader), &tables))
 		return EXIT_RUN_FAILED;
+	foresee(s);
 	s->context =
 		(struct probe_context){.loader = &s->loader, .stacks = s->stacks, .self = s->target.never};
 	for (int i = 0; i < PROBES_MAX && s->plan->probes[i].type; i++) {
@@ -125,6 +137,7 @@ static int session__open_probes(struct session *s)
 		if (!s->probes[i])
 			return errno == EBADRQC ? EXIT_USAGE : EXIT_IMPOSSIBLE;
 	}
+	stacks__await_tables(s->stacks, units__now_ns() + FORESEE_NS);
 	return 0;
 }
 

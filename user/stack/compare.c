@@ -57,7 +57,7 @@ void compare__snapshot(struct stacks *s, const struct snapshot_record *r)
 
 	if (!slot || !process)
 		return;
-	tables__walk(s->tables, process, &r->registers, memory_of(r), r->bytes, -1, frames, &count, &end,
+	tables__walk(s->tables, process, &r->registers, memory_of(r), r->bytes, false, frames, &count, &end,
 		     &missing);
 	s->counts.walks_compared++;
 	/* What lies beyond the snapshot, and code, is out of sight here. */

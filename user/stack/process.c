@@ -61,12 +61,17 @@ static bool stat_field(const char *text, int number, uint64_t *value)
 	return p && sscanf(p, " %" SCNu64, value) == 1;
 }
 
+static uint64_t tick_ns(void)
+{
+	return 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
 static bool is_same_start(const struct process *p, const char *stat)
 {
-	uint64_t ticks, tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t ticks;
 
 	return stat_field(stat, 22, &ticks) &&
-	       ticks == (p->key.start_boot_ns + (uint64_t)boot_offset_ns()) / tick_ns;
+	       ticks == (p->key.start_boot_ns + (uint64_t)boot_offset_ns()) / tick_ns();
 }
 
 /* exec places the stack anew. 0: not allowed to see it, or the leader has ended and its threads live on. */
@@ -128,6 +133,20 @@ int process__open(const struct process *p)
 	thread = open_living_thread(dir);
 	close(dir);
 	return thread;
+}
+
+int process__open_pid(struct process *p, pid_t pid)
+{
+	char path[32], stat[1024];
+	uint64_t ticks;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (read_small(AT_FDCWD, path, stat, sizeof(stat)) || !stat_field(stat, 22, &ticks))
+		return -ESRCH;
+	*p = (struct process){.key = {.start_boot_ns = ticks * tick_ns() - (uint64_t)boot_offset_ns(),
+				      .tgid = (uint64_t)pid}};
+	stat_field(stat, 28, &p->stack_start);
+	return process__open(p);
 }
 
 struct mapping_list {

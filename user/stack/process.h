@@ -54,6 +54,8 @@ struct process {
  * agree. -ESRCH: it is gone, or is another program by now.
  */
 int process__open(const struct process *p);
+/* The same for whoever has that number now; its key is filled as far as /proc tells: no exec_id. */
+int process__open_pid(struct process *p, pid_t pid);
 /* Reads the executable mappings. 0, -ESRCH or -ENOMEM; on an error the old ones stay. */
 int process__read(struct process *p, int dir, struct strings *strings);
 struct mapping *process__find(const struct process *p, uint64_t address); /* NULL: nothing is there */

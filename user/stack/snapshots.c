@@ -2,16 +2,15 @@
 #include "stack/snapshots.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/units.h"
 #include "stack/compare.h"
 #include "stack/tables.h"
 
-#define PARKED_MAX    128
+#define PARKED_MAX    1024 /* half a second of two CPUs at 997 Hz */
+#define PARKED_BYTES  (16u << 20)
 #define LOOK_AGAIN_NS 300000ULL /* between two looks at a process's mappings that walks ask for */
 #define TRIES_MAX     64	/* each brings the walk past one place that had no table */
 
@@ -22,6 +21,7 @@ struct parked {
 	unsigned char *memory;
 	size_t bytes;
 	uint64_t exec_pages, mark; /* of the process, then */
+	uint64_t missing;	   /* the address whose table was asked for; 0: none was */
 	unsigned tries;
 	bool looked_again; /* its process's mappings were read after it was taken */
 	struct stack_record *record;
@@ -29,8 +29,8 @@ struct parked {
 
 struct snapshots {
 	struct stacks *stacks;
-	struct parked parked[PARKED_MAX];
-	size_t count;
+	struct parked parked[PARKED_MAX]; /* the oldest first */
+	size_t count, bytes;
 };
 
 struct snapshots *snapshots__new(struct stacks *stacks)
@@ -42,8 +42,9 @@ struct snapshots *snapshots__new(struct stacks *stacks)
 	return s;
 }
 
-static void parked__clear(struct parked *p)
+static void drop(struct snapshots *s, struct parked *p)
 {
+	s->bytes -= p->bytes;
 	free(p->memory);
 	free(p->record);
 	*p = (struct parked){0};
@@ -52,7 +53,7 @@ static void parked__clear(struct parked *p)
 void snapshots__free(struct snapshots *s)
 {
 	for (size_t i = 0; s && i < s->count; i++)
-		parked__clear(&s->parked[i]);
+		drop(s, &s->parked[i]);
 	free(s);
 }
 
@@ -63,26 +64,10 @@ struct walked {
 	enum stack_end end;
 };
 
-/* Code is read where no table says how to go on: whether a call stands before a return address. */
-static int open_memory(const struct process *p)
-{
-	int dir = process__open(p), fd;
-
-	if (dir < 0)
-		return -1;
-	fd = openat(dir, "mem", O_RDONLY | O_CLOEXEC);
-	close(dir);
-	return fd;
-}
-
 static void walk(struct snapshots *s, const struct parked *p, struct walked *w)
 {
-	int fd = open_memory(p->process);
-
-	tables__walk(s->stacks->tables, p->process, &p->registers, p->memory, p->bytes, fd, w->frames,
+	tables__walk(s->stacks->tables, p->process, &p->registers, p->memory, p->bytes, true, w->frames,
 		     &w->count, &w->end, &w->missing);
-	if (fd >= 0)
-		close(fd);
 }
 
 static int store(struct snapshots *s, const struct parked *p, const struct walked *w)
@@ -155,6 +140,8 @@ static bool try(struct snapshots *s, struct parked *p, bool last)
 		store(s, p, &w);
 		return true;
 	}
+	if (p->missing && !last && tables__awaits(s->stacks->tables, p->process, p->missing))
+		return false;
 	for (;;) {
 		walk(s, p, &w);
 		if (last || ++p->tries > TRIES_MAX || (is_doubtful(&w) && p->looked_again))
@@ -166,6 +153,7 @@ static bool try(struct snapshots *s, struct parked *p, bool last)
 		if (!w.missing)
 			break;
 		err = tables__want(s->stacks->tables, p->process, w.missing);
+		p->missing = err ? 0 : w.missing;
 		if (!err || err == -EBUSY)
 			return false;
 		break;
@@ -180,7 +168,7 @@ static void try_all(struct snapshots *s, bool last)
 
 	for (size_t i = 0; i < s->count; i++) {
 		if (try(s, &s->parked[i], last))
-			parked__clear(&s->parked[i]);
+			drop(s, &s->parked[i]);
 		else
 			s->parked[kept++] = s->parked[i];
 	}
@@ -218,10 +206,11 @@ static int park(struct snapshots *s, struct process *process, const struct snaps
 			     .bytes = r->bytes,
 			     .exec_pages = r->exec_pages,
 			     .mark = r->mark};
+	s->bytes += r->bytes;
 	p->memory = malloc(r->bytes + 1);
 	p->record = malloc(size);
 	if (!p->memory || !p->record) {
-		parked__clear(p);
+		drop(s, p);
 		return -ENOMEM;
 	}
 	memcpy(p->memory, r->stack.frames + frames, r->bytes);
@@ -229,6 +218,16 @@ static int park(struct snapshots *s, struct process *process, const struct snaps
 	p->record->type = RECORD_STACK;
 	s->count++;
 	return 0;
+}
+
+/* The one that has waited longest goes as far as its tables lead. */
+static void make_room(struct snapshots *s, size_t bytes)
+{
+	while (s->count == PARKED_MAX || (s->count && s->bytes + bytes > PARKED_BYTES)) {
+		try(s, &s->parked[0], true);
+		drop(s, &s->parked[0]);
+		memmove(&s->parked[0], &s->parked[1], --s->count * sizeof(s->parked[0]));
+	}
 }
 
 /* The kernel's side did not know the process, or its mappings have changed since they were read. */
@@ -247,6 +246,8 @@ static void bring_up_to_date(struct snapshots *s, struct parked *p)
 int snapshots__add(struct snapshots *s, const struct snapshot_record *r)
 {
 	struct process *process;
+	uint64_t read_at;
+	bool is_new;
 	int err;
 
 	if (r->stack.flags & STACK_FLAG_COMPARE) {
@@ -256,17 +257,20 @@ int snapshots__add(struct snapshots *s, const struct snapshot_record *r)
 	process = stacks__process(s->stacks, &r->stack);
 	if (!process)
 		return -ENOMEM;
+	read_at = process->read_at_ns;
+	is_new = !process->gone && !tables__knows(s->stacks->tables, &process->key);
 	/* Its mappings were let go: they say which file is to be asked for, and what is code. */
 	if (process->stale)
 		source__reread(s->stacks, process, 0);
-	if (s->count == PARKED_MAX)
-		try_all(s, true);
+	make_room(s, r->bytes);
 	err = park(s, process, r);
 	if (err)
 		return err;
 	if (!process->gone)
 		bring_up_to_date(s, &s->parked[s->count - 1]);
 	if (try(s, &s->parked[s->count - 1], process->gone))
-		parked__clear(&s->parked[--s->count]);
+		drop(s, &s->parked[--s->count]);
+	if (is_new || process->read_at_ns != read_at)
+		tables__foresee(s->stacks->tables, process);
 	return 0;
 }

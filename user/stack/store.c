@@ -278,6 +278,39 @@ int stacks__use_tables(struct stacks *s, const struct table_memory *memory,
 	return s->tables && s->snapshots ? 0 : -ENOMEM;
 }
 
+static bool is_common(const struct mapping *m)
+{
+	size_t len;
+	const char *base = maps__base_name(m->path, &len);
+
+	return m->kind == MAPPED_VDSO || !strncmp(base, "libc.", 5) || !strncmp(base, "ld-", 3);
+}
+
+void stacks__foresee(struct stacks *s, pid_t pid)
+{
+	struct process p = {0};
+	size_t kept = 0;
+	int dir = s->tables ? process__open_pid(&p, pid) : -ESRCH;
+
+	if (dir < 0)
+		return;
+	if (!process__read(&p, dir, &s->strings)) {
+		for (size_t i = 0; i < p.count; i++)
+			if (pid != getpid() || is_common(&p.mappings[i]))
+				p.mappings[kept++] = p.mappings[i];
+		p.count = kept;
+		tables__foresee(s->tables, &p);
+	}
+	process__free_mappings(&p);
+	close(dir);
+}
+
+void stacks__await_tables(struct stacks *s, uint64_t until_ns)
+{
+	while (s->tables && tables__is_waiting(s->tables) && tables__work(s->tables, until_ns) > 0)
+		;
+}
+
 static bool is_sound_snapshot(const struct snapshot_record *r, size_t size)
 {
 	const struct stack_record *stack = &r->stack;

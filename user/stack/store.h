@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "helper/helper.h"
 #include "model/point.h"
@@ -54,6 +55,11 @@ struct helper *stacks__helper(struct stacks *); /* the store's */
 int stacks__add(struct stacks *, const struct stack_record *, size_t size);
 /* From now on there are unwind tables, in this memory. 0 or -ENOMEM. */
 int stacks__use_tables(struct stacks *, const struct table_memory *, const struct tables_options *);
+/* Has tables made of what the process maps, before its first stack needs them. Of our own, what nearly every
+ * process has: the C library and its loader. */
+void stacks__foresee(struct stacks *, pid_t pid);
+/* Waits until they are there, or until `until_ns`. */
+void stacks__await_tables(struct stacks *, uint64_t until_ns);
 /* Takes a RECORD_SNAPSHOT; it is unwound when its tables are there. The same results. */
 int stacks__add_snapshot(struct stacks *, const struct snapshot_record *, size_t size);
 /* Puts tables where they belong that have been built since; waits for those that snapshots need until

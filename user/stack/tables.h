@@ -73,6 +73,15 @@ int tables__compare(const struct tables *, const struct process_key *, uint64_t 
  */
 int tables__want(struct tables *, const struct process *, uint64_t address);
 
+/*
+ * Asks for the tables of those files of the process that nobody has looked into, ahead of the stacks that
+ * will need them: opened now, answered when nothing more urgent is asked.
+ */
+void tables__foresee(struct tables *, const struct process *);
+bool tables__is_waiting(const struct tables *); /* for an answer */
+
+bool tables__awaits(const struct tables *, const struct process *, uint64_t address); /* the answer to that */
+
 /* Takes what the helper has built and puts it where it belongs. Waits for it until `until_ns`, 0: not at all.
  * 1: there was something. */
 int tables__work(struct tables *, uint64_t until_ns);
@@ -80,10 +89,12 @@ int tables__work(struct tables *, uint64_t until_ns);
 /*
  * Walks a snapshot: the stack's memory from registers->sp on. `frames` (STACK_DEPTH_MAX) gets the addresses,
  * *count their number, *end how it ended. *missing: the address whose table is not there yet (0: none): want
- * it, work, and walk again. With STACK_COMPLETE: the last frame's, if its caller's address was 0.
+ * it, work, and walk again. With STACK_COMPLETE: the last frame's, if its caller's address was 0. `code`:
+ * code that no table describes may be read from the process while it lives: whether a call stands before a
+ * return address.
  */
 void tables__walk(const struct tables *, const struct process *, const struct unwind_registers *registers,
-		  const void *memory, size_t bytes, int memory_fd, uint64_t *frames, size_t *count,
+		  const void *memory, size_t bytes, bool code, uint64_t *frames, size_t *count,
 		  enum stack_end *end, uint64_t *missing);
 
 void tables__tick(struct tables *); /* once a second: forgets processes that are gone */

@@ -9,7 +9,8 @@
 #include "base/units.h"
 #include "stack/tables_private.h"
 
-#define ANSWERS_AT_ONCE 64 /* then the events have their turn */
+#define ANSWERS_AT_ONCE 64		/* then the events have their turn */
+#define WANTS_AHEAD_MAX (WANTS_MAX / 2) /* the others are for stacks that wait */
 
 /* The chunk at a file offset; NULL: none there, or the file is not known yet. */
 static struct chunk_note *note_at(const struct tables *t, struct executable *e, uint64_t offset)
@@ -65,7 +66,7 @@ static void drop_first(struct tables *t)
 
 	fd__close(&w->fd);
 	e->asked--;
-	if (note)
+	if (note && !w->whole)
 		note->asked = false;
 	memmove(w, w + 1, --t->want_count * sizeof(*w));
 	t->is_asking = false;
@@ -95,25 +96,91 @@ static void mark_gap(struct tables *t, const struct want *want)
 /* What the first want asked for cannot be had. */
 static void fail(struct tables *t, int err)
 {
-	uint32_t index = t->wants[0].executable;
+	const struct want *w = &t->wants[0];
+	uint32_t index = w->executable;
 	struct executable *e = t->executables[index];
-	struct chunk_note *note = note_at(t, e, t->wants[0].offset);
+	struct chunk_note *note = note_at(t, e, w->offset);
 
 	if (e->state == EXECUTABLE_NEW && err == -ENXIO) {
-		mark_gap(t, &t->wants[0]);
+		mark_gap(t, w);
 	} else if (e->state == EXECUTABLE_NEW) {
 		e->state = err == -ENOENT || err == -ENOEXEC ? EXECUTABLE_GAP : EXECUTABLE_FAILED;
 		if (e->state == EXECUTABLE_FAILED)
 			t->counts.files_failed++;
 		mark_dirty(t, index);
-	} else if (note && note->kind == UNWIND_CHUNK_UNBUILT) {
+	} else if (note && note->kind == UNWIND_CHUNK_UNBUILT && !w->ahead) {
 		executable__set(t, e, note, UNWIND_CHUNK_FAILED);
 	}
 }
 
+static void insert_want(struct tables *t, struct want want)
+{
+	size_t i = t->want_count;
+
+	while (!want.ahead && i > t->is_asking && t->wants[i - 1].ahead)
+		i--;
+	memmove(&t->wants[i + 1], &t->wants[i], (t->want_count++ - i) * sizeof(want));
+	t->wants[i] = want;
+}
+
+static void add_want(struct tables *t, struct want want)
+{
+	struct executable *e = t->executables[want.executable];
+	struct chunk_note *note = note_at(t, e, want.offset);
+
+	want.ticket = ++t->last_ticket;
+	insert_want(t, want);
+	e->asked++;
+	e->used_ns = units__now_ns();
+	if (note && !want.whole)
+		note->asked = true;
+}
+
+/* It was foreseen; now a stack waits for it. */
+static void hurry(struct tables *t, uint32_t executable, uint64_t offset)
+{
+	struct want w;
+
+	for (size_t i = t->is_asking; i < t->want_count; i++) {
+		w = t->wants[i];
+		if (w.executable != executable || !w.ahead || w.whole)
+			continue;
+		memmove(&t->wants[i], &t->wants[i + 1], (--t->want_count - i) * sizeof(w));
+		w.ahead = false;
+		w.offset = offset;
+		insert_want(t, w);
+		return;
+	}
+}
+
+/* What nobody waits for must not drive out what is in use. */
+static bool may_look_ahead(const struct tables *t)
+{
+	return t->want_count < WANTS_AHEAD_MAX && t->counts.table_bytes < t->memory_bytes / 2;
+}
+
+/* The first answer about a file. Of one that is small and on no disk yet, all will be needed. */
+static int learn(struct tables *t, struct want *w, const struct table_answer *a)
+{
+	struct executable *e = t->executables[w->executable];
+	struct want rest = {.executable = w->executable, .offset = w->offset, .fd = w->fd};
+	int err = executable__learn(t, e, a);
+
+	if (err)
+		return err;
+	executable__fill_from_cache(t, e);
+	mark_dirty(t, w->executable);
+	if (e->cached || e->count == 1 || e->count > TABLE_WHOLE_CHUNKS || !may_look_ahead(t))
+		return 0;
+	rest.ahead = rest.whole = true;
+	w->fd = -1;
+	add_want(t, rest);
+	return 0;
+}
+
 static void take(struct tables *t, const struct table_answer *a)
 {
-	const struct want *w = &t->wants[0];
+	struct want *w = &t->wants[0];
 	const struct unwind_cache_chunk c = {a->chunk, a->what, a->blob, a->blob_bytes};
 	struct chunk_note *note;
 	struct executable *e;
@@ -122,23 +189,18 @@ static void take(struct tables *t, const struct table_answer *a)
 	if (!t->is_asking || a->ticket != w->ticket)
 		return;
 	e = t->executables[w->executable];
-	if (!err && e->state == EXECUTABLE_NEW) {
-		err = executable__learn(t, e, a);
-		if (!err) {
-			executable__fill_from_cache(t, e);
-			mark_dirty(t, w->executable);
-		}
-	}
+	if (!err && e->state == EXECUTABLE_NEW)
+		err = learn(t, w, a);
 	note = note_at(t, e, w->offset);
 	if (err) {
 		fail(t, err);
 	} else {
 		uint32_t before = e->settled;
 
-		executable__put(t, e, &c, true);
+		executable__put(t, e, &c, !w->ahead);
 		t->counts.chunks_built += e->settled - before;
 		/* Answered, but not what was asked: it would be asked for ever. */
-		if (a->last && note && note->kind == UNWIND_CHUNK_UNBUILT &&
+		if (a->last && !w->ahead && note && note->kind == UNWIND_CHUNK_UNBUILT &&
 		    units__now_ns() - e->dropped_ns > SETTLED_NS)
 			fail(t, -EIO);
 	}
@@ -153,7 +215,7 @@ static bool is_needed(const struct tables *t, const struct want *w)
 	struct executable *e = t->executables[w->executable];
 	const struct chunk_note *note = note_at(t, e, w->offset);
 
-	return e->state == EXECUTABLE_NEW || (note && note->kind == UNWIND_CHUNK_UNBUILT);
+	return e->state == EXECUTABLE_NEW || w->whole || (note && note->kind == UNWIND_CHUNK_UNBUILT);
 }
 
 void ask__next(struct tables *t)
@@ -166,7 +228,8 @@ void ask__next(struct tables *t)
 		q = (struct table_question){.ticket = w->ticket,
 					    .fd = w->fd,
 					    .key = t->executables[w->executable]->key,
-					    .offset = w->offset};
+					    .offset = w->offset,
+					    .whole = w->whole};
 		err = is_needed(t, w) ? t->builder.ask(t->builder.context, &q) : -ECANCELED;
 		if (err == -EAGAIN)
 			return;
@@ -176,7 +239,6 @@ void ask__next(struct tables *t)
 			drop_first(t);
 			continue;
 		}
-		fd__close(&w->fd);
 		t->is_asking = true;
 	}
 }
@@ -267,26 +329,14 @@ static int open_place(struct tables *t, const struct process *process, struct pl
 	return fd < 0 ? places__fail(t, p, fd) : fd;
 }
 
-static void add_want(struct tables *t, uint32_t executable, uint64_t offset, int fd)
-{
-	struct executable *e = t->executables[executable];
-	struct chunk_note *note = note_at(t, e, offset);
-
-	t->wants[t->want_count++] = (struct want){
-		.executable = executable, .offset = offset, .ticket = ++t->last_ticket, .fd = fd};
-	e->asked++;
-	e->used_ns = units__now_ns();
-	if (note)
-		note->asked = true;
-	ask__next(t);
-}
-
 static int want_place(struct tables *t, struct watched *w, const struct process *process, struct place *p,
 		      const struct mapping *m, uint64_t offset)
 {
 	uint32_t before = p->executable;
 	int fd = -1;
 
+	if (PLACE_IS_FILE(p->executable) && t->executables[p->executable]->state == EXECUTABLE_NEW)
+		hurry(t, p->executable, offset);
 	if (!is_missing(t, p, offset))
 		return 0;
 	if (t->want_count == WANTS_MAX)
@@ -297,10 +347,33 @@ static int want_place(struct tables *t, struct watched *w, const struct process 
 	if (m->kind == MAPPED_FILE && fd < 0)
 		return fd == -ESRCH ? fd : 0;
 	if (PLACE_IS_FILE(p->executable) && is_missing(t, p, offset))
-		add_want(t, p->executable, offset, fd);
+		add_want(t, (struct want){.executable = p->executable, .offset = offset, .fd = fd});
 	else
 		fd__close(&fd);
+	ask__next(t);
 	return 0;
+}
+
+bool tables__is_waiting(const struct tables *t)
+{
+	return t->want_count > 0;
+}
+
+bool tables__awaits(const struct tables *t, const struct process *process, uint64_t address)
+{
+	const struct mapping *m = process__find(process, address);
+	const struct watched *w = find_watched(t, &process->key);
+	const struct place *p = m && w ? place_at(w, m) : NULL;
+	const struct chunk_note *note;
+	struct executable *e;
+
+	if (!p || !PLACE_IS_FILE(p->executable))
+		return false;
+	e = t->executables[p->executable];
+	if (e->state == EXECUTABLE_NEW)
+		return e->asked;
+	note = note_at(t, e, address - m->start + m->offset);
+	return note && note->kind == UNWIND_CHUNK_UNBUILT && note->asked;
 }
 
 int tables__want(struct tables *t, const struct process *process, uint64_t address)
@@ -325,4 +398,52 @@ int tables__want(struct tables *t, const struct process *process, uint64_t addre
 	if (w->is_dirty)
 		watched__publish(t, w);
 	return err;
+}
+
+static bool is_known(const struct tables *t, const struct watched *w, const struct mapping *m)
+{
+	const struct place *p = w ? place_at(w, m) : NULL;
+
+	return p && PLACE_IS_FILE(p->executable) && t->executables[p->executable]->state != EXECUTABLE_NEW;
+}
+
+static void foresee(struct tables *t, const struct mapping *m, int dir)
+{
+	struct want want = {.offset = m->offset, .fd = -1, .ahead = true};
+	const struct executable *e;
+	int path = -1;
+
+	if (m->kind == MAPPED_FILE)
+		path = executable__locate(t, m, dir, &want.executable);
+	else if (m->kind == MAPPED_VDSO)
+		want.executable = executable__of_vdso(t, m);
+	if (m->kind == MAPPED_FILE ? path < 0 : want.executable == UINT32_MAX)
+		return;
+	e = t->executables[want.executable];
+	if (e->state == EXECUTABLE_NEW && !e->asked) {
+		want.fd = path < 0 ? -1 : safefile__reopen(path);
+		if (want.fd >= 0 || e->is_vdso)
+			add_want(t, want);
+	}
+	fd__close(&path);
+}
+
+void tables__foresee(struct tables *t, const struct process *process)
+{
+	const struct watched *w = find_watched(t, &process->key);
+	int dir = -1;
+
+	for (size_t i = 0; i < process->count && may_look_ahead(t); i++) {
+		const struct mapping *m = &process->mappings[i];
+
+		if ((m->kind != MAPPED_FILE && m->kind != MAPPED_VDSO) || is_known(t, w, m))
+			continue;
+		if (dir < 0)
+			dir = process__open(process);
+		if (dir < 0)
+			return;
+		foresee(t, m, dir);
+	}
+	fd__close(&dir);
+	ask__next(t);
 }

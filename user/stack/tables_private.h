@@ -82,7 +82,10 @@ struct watched {
 struct want {
 	uint32_t executable;
 	uint64_t offset, ticket;
-	int fd; /* -1: of the vdso, or handed over already */
+	int fd;	    /* -1: of the vdso */
+	bool ahead; /* no stack waits for it yet: it yields to those for which one does, and to what is in
+		       memory */
+	bool whole; /* all that the file has */
 };
 
 enum limbo_kind {
@@ -122,8 +125,10 @@ struct tables {
 	struct limbo_entry *limbo;
 	size_t limbo_count, limbo_capacity;
 
-	struct want
-		wants[WANTS_MAX]; /* in order of arrival; the first `is_asking` of them is with the builder */
+	/* In order of arrival, those that are `ahead` last; the first `is_asking` of them is with the
+	 * builder.
+	 */
+	struct want wants[WANTS_MAX];
 	size_t want_count;
 	bool is_asking;
 	uint64_t last_ticket;
@@ -173,8 +178,10 @@ void executable__save(struct tables *, struct executable *);
 /* The process's places as they are now: 0, -ESRCH or -ENOMEM, then the old ones stay. */
 int places__update(struct tables *, struct watched *, const struct process *);
 void places__drop(struct tables *, struct place *, size_t count);
-/* Finds out which file a place maps, now: it may be another one than before. Descriptor of it (path only; the
- * caller closes it) or -errno. */
+/* What a mapping's file is, now. Descriptor of it (path only; the caller closes it) or -errno. */
+int executable__locate(struct tables *, const struct mapping *, int dir, uint32_t *index);
+uint32_t executable__of_vdso(struct tables *, const struct mapping *); /* or UINT32_MAX */
+/* The same for a place, which is bound to it: it may be another one than before. */
 int places__locate(struct tables *, struct place *, const struct mapping *, int dir);
 void place__bind(struct tables *, struct place *, uint32_t executable);
 /* Its file could not be had; returns err. */

@@ -53,37 +53,43 @@ int places__fail(struct tables *t, struct place *p, int err)
 	return err;
 }
 
-int places__locate(struct tables *t, struct place *p, const struct mapping *m, int dir)
+int executable__locate(struct tables *t, const struct mapping *m, int dir, uint32_t *index)
 {
 	struct file_key key;
 	struct stat st;
-	uint32_t index;
 	int fd = process__locate(m, dir, &st);
 
 	if (fd < 0)
-		return places__fail(t, p, fd);
+		return fd;
 	file_key__from_stat(&key, &st);
-	index = executable__find_or_add(t, &key);
-	if (index == UINT32_MAX) {
+	*index = executable__find_or_add(t, &key);
+	if (*index == UINT32_MAX) {
 		close(fd);
-		return places__fail(t, p, -ENOSPC);
+		return -ENOSPC;
 	}
-	t->executables[index]->is_system =
+	t->executables[*index]->is_system =
 		(!st.st_uid || st.st_uid == geteuid()) && !(st.st_mode & (S_IWGRP | S_IWOTH));
-	place__bind(t, p, index);
 	return fd;
 }
 
-static void bind_vdso(struct tables *t, struct place *p)
+uint32_t executable__of_vdso(struct tables *t, const struct mapping *m)
 {
 	const struct file_key key = {.size_bytes = t->vdso_bytes};
-	uint32_t index;
 
-	if (p->start < LOW_ADDRESSES || p->end - p->start != t->vdso_bytes)
-		return;
-	index = executable__find_or_add(t, &key);
-	if (index != UINT32_MAX)
-		place__bind(t, p, index);
+	return m->start < LOW_ADDRESSES || m->end - m->start != t->vdso_bytes
+		       ? UINT32_MAX
+		       : executable__find_or_add(t, &key);
+}
+
+int places__locate(struct tables *t, struct place *p, const struct mapping *m, int dir)
+{
+	uint32_t index;
+	int fd = executable__locate(t, m, dir, &index);
+
+	if (fd < 0)
+		return places__fail(t, p, fd);
+	place__bind(t, p, index);
+	return fd;
 }
 
 static bool is_same_place(const struct place *a, const struct place *b)
@@ -103,10 +109,13 @@ struct update {
 static int bind_new(struct tables *t, struct update *u, struct place *p, const struct mapping *m)
 {
 	const struct place *before = p > u->places ? p - 1 : NULL;
+	uint32_t vdso;
 	int fd;
 
 	if (m->kind == MAPPED_VDSO) {
-		bind_vdso(t, p);
+		vdso = executable__of_vdso(t, m);
+		if (vdso != UINT32_MAX)
+			place__bind(t, p, vdso);
 		return 0;
 	}
 	if (m->kind != MAPPED_FILE) {
