@@ -51,6 +51,37 @@ static void values_are_zeroed_and_aligned(void **state)
 	table__free(&t);
 }
 
+static bool is_third(void *context, const void *key, void *value)
+{
+	(*(unsigned *)context)++;
+	(void)value;
+	return *(const uint32_t *)key % 3 == 0;
+}
+
+/* At each fill, so that runs of slots wrap around the end. */
+static void drops(void **state)
+{
+	struct table t;
+	unsigned asked;
+
+	(void)state;
+	for (uint32_t count = 0; count < 300; count++) {
+		table__init(&t, sizeof(count), sizeof(count));
+		for (uint32_t k = 0; k < count; k++)
+			*(uint32_t *)table__add(&t, &k, NULL) = k;
+		asked = 0;
+		table__drop(&t, is_third, &asked);
+		assert_true(asked >= count);
+		assert_int_equal(t.count, count - (count + 2) / 3);
+		for (uint32_t k = 0; k < count; k++) {
+			const uint32_t *value = table__find(&t, &k);
+
+			assert_true(k % 3 ? value && *value == k : !value);
+		}
+		table__free(&t);
+	}
+}
+
 /* Keys of a small universe, so that adding and removing meet often; an array is the truth. */
 static void agrees_with_an_array(void **state)
 {
@@ -170,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_table),
 		cmocka_unit_test(values_are_zeroed_and_aligned),
+		cmocka_unit_test(drops),
 		cmocka_unit_test(agrees_with_an_array),
 		cmocka_unit_test(hash_mixes),
 		cmocka_unit_test(hash_spreads_regular_keys),

@@ -117,15 +117,10 @@ void *table__add(struct table *t, const void *key, bool *is_new)
 }
 
 /* Moves later entries of the run back into the hole where their probe sequence passes it: no tombstones. */
-bool table__remove(struct table *t, const void *key)
+static void remove_at(struct table *t, size_t hole)
 {
-	size_t mask = t->capacity - 1, hole, slot;
+	size_t mask = t->capacity - 1, slot;
 
-	if (!t->count)
-		return false;
-	hole = locate(t, key, hash__bytes(key, t->key_size, 0));
-	if (!t->used[hole])
-		return false;
 	for (slot = (hole + 1) & mask; t->used[slot]; slot = (slot + 1) & mask) {
 		if (((slot - home(t, slot)) & mask) < ((slot - hole) & mask))
 			continue;
@@ -135,7 +130,28 @@ bool table__remove(struct table *t, const void *key)
 	}
 	t->used[hole] = 0;
 	t->count--;
+}
+
+bool table__remove(struct table *t, const void *key)
+{
+	size_t slot;
+
+	if (!t->count)
+		return false;
+	slot = locate(t, key, hash__bytes(key, t->key_size, 0));
+	if (!t->used[slot])
+		return false;
+	remove_at(t, slot);
 	return true;
+}
+
+/* What moves into a hole comes from behind it, or, at the table's end, from its beginning, where all has been
+ * looked at. */
+void table__drop(struct table *t, bool (*drop)(void *context, const void *key, void *value), void *context)
+{
+	for (size_t slot = 0; slot < t->capacity; slot++)
+		while (t->used[slot] && drop(context, slot_key(t, slot), slot_value(t, slot)))
+			remove_at(t, slot);
 }
 
 bool table__next(const struct table *t, size_t *cursor, const void **key, void **value)

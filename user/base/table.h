@@ -25,6 +25,8 @@ void *table__add(struct table *t, const void *key,
 bool table__remove(struct table *t, const void *key);
 /* Walk: `size_t i = 0; while (table__next(t, &i, &key, &value))`; no insertion or removal meanwhile. */
 bool table__next(const struct table *t, size_t *cursor, const void **key, void **value);
+/* Removes the entries for which `drop` says so; it may be asked about one that stays more than once. */
+void table__drop(struct table *t, bool (*drop)(void *context, const void *key, void *value), void *context);
 void table__clear(struct table *t);
 void table__free(struct table *t);
 

@@ -220,6 +220,11 @@ int loader__drain(struct loader *l)
 	return err ? err : ring_buffer__consume(l->ring);
 }
 
+void loader__forget_stack(struct loader *l, uint64_t hash)
+{
+	bpf_map_delete_elem(l->known_stacks_fd, &hash);
+}
+
 int loader__ring_epoll_fd(struct loader *l)
 {
 	int err = loader__map_ring(l);

@@ -70,6 +70,8 @@ void loader__close(struct loader *l);
 int loader__explain(const char *what, int err, const char *why);
 /* Hands over the records that are in the ring. Number of records or -errno. */
 int loader__drain(struct loader *l);
+/* A stack that will not come again. */
+void loader__forget_stack(struct loader *l, uint64_t hash);
 int loader__ring_epoll_fd(struct loader *l);
 /* A pidfd of a process, or of a thread; -1 and errno EINVAL: this kernel has none of threads (before
  * 64bef697d33b, 6.9). */

@@ -376,6 +376,11 @@ uint64_t session__visit(struct session *s)
 	return next;
 }
 
+static void forget_stack(void *session, uint64_t hash)
+{
+	loader__forget_stack(&((struct session *)session)->loader, hash);
+}
+
 int session__end_interval(struct session *s, bool last)
 {
 	struct drain d = {.from_ns = s->interval_start_ns, .last = last};
@@ -423,6 +428,8 @@ int session__end_interval(struct session *s, bool last)
 	buf__free(&d.headline);
 	buf__free(&d.note);
 	table__free(&d.coverage.stopped);
+	if (!last)
+		stacks__forget(s->stacks, forget_stack, s);
 	s->interval_start_ns = d.to_ns;
 	return err;
 }

@@ -15,7 +15,6 @@
 #define EXPANDED_MAX 2000 /* frames: two stacks and a bit must fit into a line of a picture */
 
 #define IMAGES_KEPT 512 /* of processes that were not seen in the last interval; some KB each */
-#define TWIN_BYTES  48	/* an entry of a table, with what that has to spare */
 
 /* Names that somebody has to find, and the answers of one batch. */
 struct questions {
@@ -433,7 +432,7 @@ static void add_inlined(struct stacks *s, struct stack *stack, const struct loca
 }
 
 /* Compiled Java uses the frame pointer as it likes, and what runs there is for the user to decide. */
-static void count_jvm(struct stack *stack)
+static void count_jvm(struct stacks *s, struct stack *stack)
 {
 	struct process *p = stack->process;
 	bool in_jit = false;
@@ -447,7 +446,7 @@ static void count_jvm(struct stack *stack)
 	if (!stack->incomplete || !in_jit)
 		return;
 	p->jit_truncated++;
-	p->comm = stack->leader_comm;
+	p->comm = strings__add(&s->strings, stack->leader_comm, strlen(stack->leader_comm));
 }
 
 bool stacks__next_jvm(struct stacks *s, struct stacks_jvm *jvm)
@@ -459,7 +458,7 @@ bool stacks__next_jvm(struct stacks *s, struct stacks_jvm *jvm)
 	while (table__next(&s->processes, &i, &key, &value)) {
 		struct process *p = *(struct process **)value;
 
-		if (p->advised || !p->jit_truncated || p->jit_truncated < p->stacks / 4)
+		if (p->advised || !p->comm || p->jit_truncated < p->stacks / 4)
 			continue;
 		p->advised = true;
 		*jvm = (struct stacks_jvm){.tgid = (uint32_t)p->key.tgid, .comm = p->comm};
@@ -490,7 +489,7 @@ static void finish(struct stacks *s, struct stack *stack)
 		add_mark(stack, marks[reason]);
 		s->counts.incomplete++;
 	}
-	count_jvm(stack);
+	count_jvm(s, stack);
 }
 
 /* All that an output could tell of it. Texts are stored once. */

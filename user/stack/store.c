@@ -191,6 +191,7 @@ static struct stack *new_stack(const struct stacks *s, const struct stack_record
 	}
 	stack->frames = stack->own;
 	stack->hash = r->hash;
+	stack->used = s->interval;
 	stack->start_boot_ns = r->start_boot_ns;
 	stack->cgroup = r->cgroup;
 	stack->tgid = r->tgid;
@@ -352,6 +353,7 @@ int stacks__get(const struct stacks *s, uint64_t hash, struct stack_view *view)
 	if (!slot)
 		return -ENOENT;
 	stack = *slot;
+	(*slot)->used = s->interval;
 	*view = (struct stack_view){
 		.who = {.cgroup = stack->cgroup,
 			.start_ns = stack->start_boot_ns,

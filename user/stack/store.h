@@ -92,10 +92,14 @@ struct stack_view {
 	const char *stopped_in; /* object in which an incomplete walk stopped, or NULL */
 	bool kthread, in_irq;
 };
-/* -ENOENT: never stored (its record was lost). Pointers stay valid until stacks__free. */
+/* -ENOENT: never stored (its record was lost). Pointers stay valid until stacks__forget; names and objects
+ * longer, until stacks__free. */
 int stacks__get(const struct stacks *, uint64_t hash, struct stack_view *);
 /* The hash under which a stack with the same frames of the same process was stored first; else `hash`. */
 uint64_t stacks__same(const struct stacks *, uint64_t hash);
+/* An interval was told: stacks of processes that have ended are freed, if they take much memory and were not
+ * asked for of late. `forgotten` is called with each hash: the kernel's side need not know it any longer. */
+void stacks__forget(struct stacks *, void (*forgotten)(void *context, uint64_t hash), void *context);
 void stacks__counts(const struct stacks *, struct stacks_counts *);
 /*
  * A JVM whose own code keeps no frame pointers: a quarter or more of its stacks were truncated there. Each is

@@ -64,6 +64,7 @@ struct stack {
 	uint64_t hash, start_boot_ns, cgroup;
 	size_t bytes; /* of memory that is accounted for */
 	uint32_t tgid, tid, flags;
+	uint32_t used; /* the interval in which it was last stored or asked for */
 	uint16_t end, kernel_count, user_count, count; /* kernel + user + mark = count */
 	char comm[COMM_LEN], leader_comm[COMM_LEN];
 	const char *incomplete, *stopped_in;
@@ -88,6 +89,8 @@ struct stacks {
 	struct source *sources;
 	size_t source_count, source_capacity;
 	size_t open_files, vdso_size, bytes;
+	size_t forget_bytes; /* when to look for what can be forgotten */
+	uint32_t interval;   /* number of it */
 	struct stacks_counts counts;
 	struct tables *tables;	     /* NULL: none */
 	struct snapshots *snapshots; /* with tables */
@@ -115,6 +118,7 @@ void source__name_images(struct stacks *s);
 /* Closes the files that were held for the resolve that is done. */
 void source__close_files(struct stacks *s);
 
+#define TWIN_BYTES     48   /* an entry of a table, with what that has to spare */
 #define OPEN_FILES_MAX 128  /* held at a time; then a resolve comes early */
 #define PENDING_MAX    8192 /* the same, for stacks: many may turn out to be one */
 
