@@ -441,6 +441,7 @@ inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *
 		return false;
 	*stale = process->mark != *(volatile u64 *)mark ||
 		 UNWIND_MARK_PAGES(process->mark) != READ(task__cast(task), mm, exec_vm);
+	r->mark = process->mark;
 	unwind__begin(&p->walk, process);
 	return true;
 }

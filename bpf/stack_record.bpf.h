@@ -152,6 +152,7 @@ inline_always void stack__owner(struct stack_place *p, struct task_struct *task,
 	task__comm(r->comm, task);
 	r->flags = flags | (READ(task, flags) & PF_KTHREAD ? STACK_FLAG_KTHREAD : 0);
 	r->reserved = 0;
+	r->mark = 0;
 	if (flags & STACK_FLAG_IRQ) { /* whom it interrupted means nothing */
 		r->tgid = r->tid = 0;
 		r->start_boot_ns = r->exec_id = 0;

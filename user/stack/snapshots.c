@@ -84,6 +84,7 @@ static int store(struct snapshots *s, const struct parked *p, const struct walke
 	memcpy(r, p->record, sizeof(*r) + before * sizeof(uint64_t));
 	memcpy(r->frames + before, w->frames, count * sizeof(uint64_t));
 	r->user_frames = (uint16_t)(r->user_frames + count);
+	r->mark = 0;
 	r->end = (uint16_t)(w->count > count ? STACK_DEPTH_LIMIT : w->end);
 	err = stacks__add(s->stacks, r, size);
 	free(r);

@@ -174,6 +174,15 @@ static int place_user(struct stacks *s, struct stack *stack, const struct stack_
 	return err;
 }
 
+/* Read since it was walked, the mappings of a process where files take each other's place may not be those
+ * that it went through. */
+static bool is_outdated(struct stacks *s, const struct stack_record *r)
+{
+	const struct process *p = s->tables && r->mark ? stacks__process(s, r) : NULL;
+
+	return p && p->replaces && tables__compare(s->tables, &p->key, r->mark, UNWIND_MARK_PAGES(r->mark));
+}
+
 static struct stack *new_stack(const struct stacks *s, const struct stack_record *r, size_t *bytes)
 {
 	size_t kernel = s->options.user_only ? 0 : r->kernel_frames;
@@ -234,6 +243,11 @@ static int store(struct stacks *s, const struct stack_record *r)
 
 	if (!stack)
 		return -ENOMEM;
+	if (stack->user_count > 1 && is_outdated(s, r)) {
+		stack->count -= stack->user_count - 1;
+		stack->user_count = 1;
+		stack->end = STACK_NO_TABLE;
+	}
 	if (s->options.memory_limit_bytes && s->bytes + bytes > s->options.memory_limit_bytes) {
 		s->counts.refused++;
 		stack__free(stack);
