@@ -131,6 +131,9 @@ inline_always long unwind__read(UNWIND_READER r, void *to, u32 bytes, u64 from)
 		 : bpf_probe_read_user(to, bytes, (void *)from);
 }
 
+/* Read-only, for arm64: above so many bits of a return address stands its signature. */
+const volatile u32 unwind_address_bits = 48;
+
 #include "sonde/walk.h"
 
 #endif

@@ -14,9 +14,19 @@
 /* Calls leave the return address in x30, signed or not: the signature stands above the address bits. */
 #define UNWIND_HAS_LINK	       1
 #define UNWIND_RETURN_AT(cfa)  (cfa)
-#define UNWIND_ADDRESS_BITS    48
 #define UNWIND_BREAKPOINT_SIZE 0  /* brk: the instruction pointer stays */
 #define UNWIND_LAZY_BYTES      16 /* what the PLT's first entry pushes: x16, x30 */
+
+/*
+ * User addresses have as many bits as the kernel was built for: 39, 42, 47, 48; where it is 52, more than 48
+ * only for who asks for them. The first stack lies at their top: user space sees it by its own.
+ */
+#ifdef __bpf__
+extern const volatile __u32 unwind_address_bits;
+#define UNWIND_ADDRESS_BITS unwind_address_bits
+#else
+#define UNWIND_ADDRESS_BITS (64 - __builtin_clzl((unsigned long)__builtin_frame_address(0)))
+#endif
 
 /* The frame that a signal's return works on: 128 bytes of siginfo, then a struct ucontext, whose registers
  * x0..x30, sp, pc begin 184 bytes in (arch/arm64/include/uapi/asm/sigcontext.h, 16-aligned). From x29 to pc.

@@ -130,6 +130,8 @@ static void unit__set_common(struct unit *u)
 {
 	const struct loader_options *o = &u->loader->options;
 	bool kernel = !o->user_only, user = !o->kernel_only;
+	/* of a stack's: see include/sonde/arch_arm64.h */
+	unsigned address_bits = 64 - (unsigned)__builtin_clzl((unsigned long)__builtin_frame_address(0));
 
 	unit__set(u, "pid_namespace", &u->loader->pid_namespace, sizeof(u->loader->pid_namespace));
 	unit__set(u, "target", &u->loader->target->filter, sizeof(struct target_filter));
@@ -138,6 +140,7 @@ static void unit__set_common(struct unit *u)
 	unit__set(u, "stack_user", &user, sizeof(user));
 	unit__set(u, "unwind_loop", &u->loader->unwind_loop, sizeof(u->loader->unwind_loop));
 	unit__autoload(u, "on_mapping", u->loader->wants_mappings);
+	unit__set(u, "unwind_address_bits", &address_bits, sizeof(address_bits));
 	unit__set(u, "unwind_compare", &o->compare, sizeof(o->compare));
 	unit__set(u, "stack_per_thread", &o->per_thread_stacks, sizeof(o->per_thread_stacks));
 }
