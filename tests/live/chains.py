@@ -173,6 +173,7 @@ def arguments():
     parser.add_argument("--exact", type=float, default=99.9, help="per cent; two stacks may always miss")
     parser.add_argument("--wrong", type=float, default=0.1, help="per cent at most; one stack may always be")
     parser.add_argument("--depth-limit", type=int, default=0, help="stacks cut by the depth limit are exact if they are that deep")
+    parser.add_argument("--late-tables", action="store_true", help="stacks that are cut for want of a table do not count: everything is slow")
     parser.add_argument("--up-to", help="a stack that is cut is exact if it has this function")
     parser.add_argument("--count", help="print only how many stacks are exact and have this function")
     return parser.parse_args()
@@ -195,6 +196,8 @@ def main():
         verdict = truth.judge(stack)
         if verdict == "cut" and (options.up_to in names or is_at_limit(stack, options.depth_limit)):
             verdict = "exact"
+        if options.late_tables and verdict == "cut" and stack["incomplete"] == "no unwind table":
+            continue
         verdicts[verdict] += weight
         if verdict == "exact":
             having.update({name: weight for name in names})

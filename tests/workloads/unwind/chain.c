@@ -18,7 +18,7 @@
  */
 #include "unwind.h"
 #include <ctype.h>
-#include <link.h>
+#include <elf.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdalign.h>
@@ -316,12 +316,12 @@ TRUTH_FN static uint64_t do_small(uint64_t end_ns)
 }
 
 static unsigned seed;
-extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+extern Elf64_Dyn _DYNAMIC[] __attribute__((weak, visibility("hidden")));
 extern const char __ehdr_start[];
 
-static uintptr_t dynamic(ElfW(Sxword) tag)
+static uintptr_t dynamic(Elf64_Sxword tag)
 {
-	for (const ElfW(Dyn) *d = _DYNAMIC; d && d->d_tag != DT_NULL; d++)
+	for (const Elf64_Dyn *d = _DYNAMIC; d && d->d_tag != DT_NULL; d++)
 		if (d->d_tag == tag)
 			return d->d_un.d_val;
 	return 0;
@@ -331,7 +331,7 @@ static uintptr_t dynamic(ElfW(Sxword) tag)
 static uintptr_t *lazy_slot(uintptr_t *unbound)
 {
 	uintptr_t *got = (uintptr_t *)dynamic(DT_PLTGOT), before[100];
-	size_t count = dynamic(DT_PLTRELSZ) / sizeof(ElfW(Rela));
+	size_t count = dynamic(DT_PLTRELSZ) / sizeof(Elf64_Rela);
 
 	if (got && (uintptr_t)got < (uintptr_t)__ehdr_start)
 		got = (uintptr_t *)(__ehdr_start + (uintptr_t)got);

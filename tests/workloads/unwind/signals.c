@@ -59,20 +59,6 @@ TRUTH_FN static uint64_t small_callee(uint64_t a, uint64_t b, uint64_t c)
 	return a + b + c;
 }
 
-TRUTH_FN static uint64_t victim(unsigned what, uint64_t end_ns)
-{
-	uint64_t sum = what;
-
-	do
-		for (int i = 0; i < 100000; i++)
-			sum += small_callee(i, sum, end_ns);
-	while (unwind__cpu_ns() < end_ns);
-	return sum;
-}
-
-UNWIND__LINK(leaf, victim, 24)
-UNWIND__CHAIN(leaf)
-
 static void arm(int which, int number, void (*handler)(int), int flags)
 {
 	struct sigaction action = {.sa_handler = handler, .sa_flags = flags | SA_RESTART};
@@ -85,6 +71,24 @@ static void arm(int which, int number, void (*handler)(int), int flags)
 	run(which);
 }
 
+TRUTH_FN static uint64_t victim(unsigned what, uint64_t end_ns)
+{
+	uint64_t sum = what;
+
+	arm(0, SIGUSR1, on_signal, 0);
+	arm(1, SIGUSR2, on_alternate, SA_ONSTACK);
+	do
+		for (int i = 0; i < 100000; i++)
+			sum += small_callee(i, sum, end_ns);
+	while (unwind__cpu_ns() < end_ns);
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	return sum;
+}
+
+UNWIND__LINK(leaf, victim, 24)
+UNWIND__CHAIN(leaf)
+
 int main(int argc, char **argv)
 {
 	static char area[1 << 16];
@@ -95,11 +99,7 @@ int main(int argc, char **argv)
 	work__ready(now);
 	if (sigaltstack(&stack, NULL))
 		work__fail("sigaltstack");
-	arm(0, SIGUSR1, on_signal, 0);
-	arm(1, SIGUSR2, on_alternate, SA_ONSTACK);
 	sum = a1(1, unwind__cpu_ns() + ns);
-	signal(SIGUSR1, SIG_IGN);
-	signal(SIGUSR2, SIG_IGN);
 	printf("signals %llu\nalternates %llu\n", (unsigned long long)signals,
 	       (unsigned long long)alternates);
 	return sum == 1;
