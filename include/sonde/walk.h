@@ -179,21 +179,21 @@ unwind_inline __u32 unwind__find_row(const __u8 *shard, __u64 header, __u32 low)
 	__u32 bucket = low >> 8 & 255, group = bucket >> 4;
 	__u64 counts = UNWIND_IN_SHARD(header + 32 + group * 16, 16);
 	__u64 start = *(const __u16 *)(shard + UNWIND_IN_SHARD(header + group * 2, 2));
-	__u64 from, to, middle, rows = header + sizeof(struct unwind_header);
+	__u64 rows = header + sizeof(struct unwind_header), left, half, after;
 
 	start += unwind__sum(shard + counts, bucket & 15);
-	from = start;
-	to = start + shard[UNWIND_IN_SHARD(header + 32 + bucket, 1)];
+	left = shard[UNWIND_IN_SHARD(header + 32 + bucket, 1)];
+	/* Without a branch: the verifier would follow each way to a row by itself. */
 	for (int i = 0; i < 8; i++) {
-		if (from >= to)
-			break;
-		middle = (from + to) >> 1;
-		if (shard[UNWIND_IN_SHARD(rows + 2 * middle, 2)] <= (low & 255))
-			from = middle + 1;
-		else
-			to = middle;
+		half = (left + 1) >> 1;
+		after = (__s64)((low & 255) -
+				(__u64)shard[UNWIND_IN_SHARD(rows + 2 * (start + half - 1), 2)]) >>
+			63;
+		opaque(after);
+		start += half & ~after;
+		left -= half;
 	}
-	return from - 1;
+	return start - 1;
 }
 
 unwind_inline void unwind__load_rule(struct unwind_walk *w, const __u8 *shard, __u64 header, __u32 row)
