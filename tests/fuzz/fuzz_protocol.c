@@ -79,12 +79,16 @@ static void hear_table(const char *bytes, size_t len)
 	must(row == a.what.rows);
 }
 
+/* What is said of a file, or of a function of it. */
 static void hear_coverage(const char *bytes, size_t len)
 {
+	struct function_place place;
 	struct symbol_coverage c;
 
 	if (!protocol__get_coverage(bytes, len, &c))
 		must(strlen(c.build_id) < sizeof(c.build_id) && c.frame_pointer_percent <= 100);
+	if (!protocol__get_function(bytes, len, &place))
+		must(place.offset <= INT64_MAX);
 }
 
 static void hear_wish(const char *bytes, size_t len)

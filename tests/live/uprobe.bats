@@ -7,8 +7,15 @@ load uprobe
 
 # bats file_tags=host
 
+# The tables are on disk then: the first calls of each program have no time to lose.
+setup_file() {
+	local program=$BATS_TEST_DIRNAME/../../build/workloads/unwind/calls
+	[ "$(id -u)" != 0 ] || "$BATS_TEST_DIRNAME/../../build/sonde" profile -q -e "uprobe:$program:called" -o "$BATS_FILE_TMPDIR/warm.json" -- \
+		"$program" --now 99 1500 >/dev/null 2>&1 || true
+}
+
 @test "uprobe: calls by four threads are counted one by one, their stacks exact" {
-	probed -e "uprobe:$program:called" -- 5003 600
+	probed -e "uprobe:$program:called" -- 5003 1500
 	calls_are called called
 }
 
@@ -17,9 +24,9 @@ load uprobe
 		start_workload spin 1 $((i % $(nproc))) 60
 		go "$pid"
 	done
-	probed -e "uretprobe:$program:called" -- 5003 600
+	probed -e "uretprobe:$program:called" -- 5003 1500
 	calls_are leaf b2
-	probed -e "uprobe:$program:called" -- 5003 600
+	probed -e "uprobe:$program:called" -- 5003 1500
 	calls_are called called
 }
 
@@ -29,9 +36,9 @@ load uprobe
 	offset=$(objdump -d --no-show-raw-insn "$program" | sed -n '/<leaf>:$/ { n; s/^ *\([0-9a-f]*\):.*/-0x\1/p; n; s/^ *\([0-9a-f]*\):.*/+0x\1/p; q }')
 	offset=$((offset))
 	[ "$offset" -gt 0 ]
-	probed -e "uprobe:$program:leaf+$offset" -- 501 600
+	probed -e "uprobe:$program:leaf+$offset" -- 501 1500
 	same "$(self_in leaf) $(samples_of)" "501 501"
-	start_workload unwind/calls 501 600
+	start_workload unwind/calls 501 1500
 	attach profile -e uprobe:calls:called -p "$pid" -o "$out"
 	"$program" --now 501 0 >/dev/null
 	go "$pid"
@@ -69,7 +76,7 @@ load uprobe
 
 @test "uprobe: without a place for its stack a call is lost, and counted as that" {
 	local lost
-	probed --stack-places 1 -e "uprobe:$program:called" -- 30011 600
+	probed --stack-places 1 -e "uprobe:$program:called" -- 30011 1500
 	json -n -e '[inputs | select(.type == "loss")] | all(.accounted)' "$out"
 	lost=$(json -n '[inputs | select(.type == "loss").rows[] | select(.part == "uprobe" and .reason == "no_place").count] | add // 0' "$out")
 	same "$(($(samples_of) + lost))" "$(said calls)"
@@ -121,7 +128,7 @@ cannot() {
 	local list=-all,+bpf,+perfmon,+sys_ptrace,+dac_read_search
 	"$sonde" check uprobe_multi >/dev/null || skip "no such links"
 	setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps="$list" --ambient-caps="$list" \
-		"$sonde" profile -q -e "uretprobe:$program:called" --json -- "$program" --now 101 400 >"$out" 2>"$err"
+		"$sonde" profile -q -e "uretprobe:$program:called" --json -- "$program" --now 101 1500 >"$out" 2>"$err"
 	sed -i '/^[^{]/d' "$out"
 	nothing_lost
 	same "$(self_in leaf) $(self_in b2)" "101 303"

@@ -19,8 +19,8 @@ enum message_type {
 	MESSAGE_READY = 1, /* helper: its walls stand; i32: 0 or -errno */
 	MESSAGE_RESOLVE,   /* struct names_question, addresses, path; the file, /proc/modules */
 	MESSAGE_COVERAGE,  /* the same without addresses */
-	MESSAGE_FUNCTION,  /* the same; the path is a function's name */
 	MESSAGE_TABLE,	   /* struct table_wish; the file */
+	MESSAGE_FUNCTION,  /* as MESSAGE_COVERAGE; the path is a function's name */
 	MESSAGE_FILE,	   /* answers MESSAGE_WANT: i32, 0 or -errno; the file */
 	MESSAGE_WANT,	   /* helper: struct debug_wanted */
 	MESSAGE_NAMES,	   /* helper: struct names_answer and what follows it */
