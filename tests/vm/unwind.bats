@@ -27,7 +27,7 @@ short_and_said() {
 		# shellcheck disable=SC2086 # words
 		attach profile -q -F 299 $way -p "$pid" -o "$out"
 		go "$pid"
-		wait_until 60 has_run "$pid" 60 # an emulated CPU that has to wait loses samples, but no ticks
+		wait_until 60 has_run "$pid" 100 # an emulated CPU that has to wait loses samples, but no ticks; tables come late
 		kill -STOP "$pid"
 		stop INT
 		kill -KILL "$pid"
