@@ -428,6 +428,12 @@ GLOBAL int snapshot__here(u32 which, u32 what)
 
 /* --- all of it */
 
+/*
+ * Since fba1a1c6c912 (6.1) an element that is deleted or replaced is used again at once, while programs still
+ * read it: what was found may be another process's a moment later. So it is asked for twice, and holds if it
+ * was the same: both times the key was compared. Segments and tables that it leads to are not used again
+ * before programs have ended (memory__flush_limbo()).
+ */
 inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *task, bool *stale)
 {
 	struct stack_record *r = &p->scratch.record;
@@ -439,10 +445,13 @@ inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *
 	*stale = true;
 	if (!process || !mark)
 		return false;
+	unwind__begin(&p->walk, process);
+	process = bpf_map_lookup_elem(&unwind_processes, &key);
+	if (!process || process->first != p->walk.first || process->count != p->walk.count)
+		return false;
 	*stale = process->mark != *(volatile u64 *)mark ||
 		 UNWIND_MARK_PAGES(process->mark) != READ(task__cast(task), mm, exec_vm);
 	r->mark = process->mark;
-	unwind__begin(&p->walk, process);
 	return true;
 }
 
