@@ -125,6 +125,35 @@ static void no_room(void **state)
 	world__free(w);
 }
 
+/* Stacks of it are still to be walked. */
+static void after_the_process(void **state)
+{
+	struct world *w = world__new(0, NULL);
+	pid_t pid = fixture__child();
+	struct process child = process__read_pid(w, pid);
+	const struct mapping *m = last_file(&child);
+	struct file_key key;
+
+	(void)state;
+	assert_int_equal(tables__set_process(w->tables, &child, 0), 0);
+	tables__foresee(w->tables, &child);
+	world__work(w);
+	fixture__end(pid);
+	assert_int_equal(world__rule(w, &child, m->start + CHUNK), 0);
+	assert_int_equal(tables__want(w->tables, &child, m->start + CHUNK), 0);
+	assert_int_equal(world__work(w), 1);
+	assert_int_equal(world__rule(w, &child, m->start + CHUNK),
+			 world__expected(w, &child, m->start + CHUNK));
+	assert_true(tables__file(w->tables, &child, m, &key) >= 0);
+	assert_int_equal(key.inode, m->inode);
+	/* Nothing is held of what nobody maps. */
+	tables__remove_process(w->tables, &child.key);
+	assert_int_equal(w->tables->held, 0);
+	assert_int_equal(tables__file(w->tables, &child, m, &key), -ENOENT);
+	process__free_mappings(&child);
+	world__free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +161,7 @@ int main(void)
 		cmocka_unit_test(urgent),
 		cmocka_unit_test(whole),
 		cmocka_unit_test(no_room),
+		cmocka_unit_test(after_the_process),
 	};
 
 	return cmocka_run_group_tests_name("tables_ahead", tests, NULL, NULL);

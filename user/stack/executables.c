@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/units.h"
 #include "stack/tables_private.h"
 #include "object/unwind_blob.h"
@@ -40,6 +41,7 @@ uint32_t executable__find_or_add(struct tables *t, const struct file_key *key)
 	}
 	*known = index;
 	e->key = *key;
+	e->fd = -1;
 	e->is_vdso = !key->inode && !key->device;
 	e->used_ns = units__now_ns();
 	t->executables[index] = e;
@@ -57,9 +59,26 @@ void executable__free(struct tables *t, uint32_t index)
 	if (e->count)
 		memory__retire(t, LIMBO_CHUNKS, 0, e->first, e->count);
 	table__remove(&t->files, &e->key);
+	executable__let_go(t, e);
 	free(e->notes);
 	free(e);
 	t->executables[index] = NULL;
+}
+
+void executable__hold(struct tables *t, struct executable *e, int *fd)
+{
+	if (*fd < 0 || e->fd >= 0 || !e->users || t->held == HELD_MAX)
+		return;
+	e->fd = *fd;
+	*fd = -1;
+	t->held++;
+}
+
+void executable__let_go(struct tables *t, struct executable *e)
+{
+	if (e->fd >= 0)
+		t->held--;
+	fd__close(&e->fd);
 }
 
 const struct table_load *executable__load(const struct tables *t, const struct executable *e, uint64_t offset)

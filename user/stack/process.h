@@ -40,6 +40,7 @@ struct process {
 	uint64_t exe_device, exe_inode;
 	uint32_t jit_source; /* of the store; 0: none */
 	bool gone;	     /* it could not be read when it was first seen */
+	bool ended;	     /* it was found so, or with another program: there is no coming back */
 	bool is_jvm;	     /* and was not told to keep frame pointers */
 	bool advised;
 	uint32_t stacks,

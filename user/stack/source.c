@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,30 +151,51 @@ static int new_file_source(struct stacks *s, struct process *p, const struct map
 	return 0;
 }
 
+/* Of one that has ended nothing is asked again: a stack has many frames. */
+static int open_process(struct process *p)
+{
+	int dir = p->ended ? -ESRCH : process__open(p);
+
+	p->ended |= dir == -ESRCH;
+	return dir;
+}
+
+/* A descriptor that names the mapped file, for the caller to close; when the process has ended, of what the
+ * tables hold of it. -EBADF: the key alone is known. */
+static int locate_file(struct stacks *s, struct process *p, const struct mapping *m, struct file_key *key)
+{
+	int dir = open_process(p), fd;
+	struct stat st;
+
+	if (dir < 0) {
+		fd = s->tables ? tables__file(s->tables, p, m, key) : dir;
+		return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
+	fd = process__locate(m, dir, &st);
+	close(dir);
+	if (fd >= 0)
+		file_key__from_stat(key, &st);
+	return fd;
+}
+
 /* Finds the source of a mapped file by what it is, not by how it is called, and opens it if `need_fd`. */
 static int file_source(struct stacks *s, struct process *p, struct mapping *m, bool need_fd)
 {
 	struct file_key key;
-	struct stat st;
 	uint32_t *known;
-	int dir, path_fd, err = 0;
+	int path_fd = locate_file(s, p, m, &key), err = 0;
 
-	dir = process__open(p);
-	if (dir < 0)
-		return dir;
-	path_fd = process__locate(m, dir, &st);
-	close(dir);
-	if (path_fd < 0)
+	if (path_fd < 0 && path_fd != -EBADF)
 		return path_fd;
-	file_key__from_stat(&key, &st);
 	known = table__find(&s->files, &key);
-	if (known) {
+	if (known)
 		m->source = *known;
-		if (need_fd && s->sources[*known].fd < 0)
-			err = open_source(s, &s->sources[*known], p, path_fd);
-	} else {
+	if (path_fd < 0)
+		return known ? 0 : -ESRCH;
+	if (!known)
 		err = new_file_source(s, p, m, &key, path_fd, &m->source);
-	}
+	else if (need_fd && s->sources[*known].fd < 0)
+		err = open_source(s, &s->sources[*known], p, path_fd);
 	close(path_fd);
 	return err;
 }
@@ -194,7 +216,7 @@ static int bind_jit(struct stacks *s, struct process *p, struct frame *frame, st
 	int dir, err;
 
 	if (!p->jit_source) {
-		dir = process__open(p);
+		dir = open_process(p);
 		source.failed = dir < 0 || perf_map_owner__read(&source.owner, p, dir);
 		if (dir >= 0)
 			close(dir);
@@ -339,7 +361,7 @@ void source__reread(struct stacks *s, struct process *p, uint64_t exec_pages)
 
 	if (!p->stale && units__now_ns() - p->read_at_ns < p->reread_after_ns)
 		return;
-	dir = process__open(p);
+	dir = open_process(p);
 	if (dir < 0) { /* what was read before has to do, and holds for ever */
 		p->stale = false;
 		p->read_at_ns = units__now_ns();

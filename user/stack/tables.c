@@ -69,6 +69,7 @@ void tables__free(struct tables *t)
 		if (!t->executables[i])
 			continue;
 		executable__save(t, t->executables[i]);
+		executable__let_go(t, t->executables[i]);
 		free(t->executables[i]->notes);
 		free(t->executables[i]);
 	}

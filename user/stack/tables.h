@@ -78,6 +78,9 @@ int tables__want(struct tables *, const struct process *, uint64_t address);
  * will need them: opened now, answered when nothing more urgent is asked.
  */
 void tables__foresee(struct tables *, const struct process *);
+/* Which file a mapping is of, and its descriptor, which stays the tables'. -EBADF: it is not open any more;
+ * -ENOENT: nobody knows. For when the process has ended. */
+int tables__file(const struct tables *, const struct process *, const struct mapping *, struct file_key *key);
 bool tables__is_waiting(const struct tables *); /* for an answer */
 
 bool tables__awaits(const struct tables *, const struct process *, uint64_t address); /* the answer to that */

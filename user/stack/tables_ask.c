@@ -2,6 +2,7 @@
 /* Questions to the builder, one at a time, and what comes of its answers. Those are not believed: the process
  * that reads foreign files may have been taken over by one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ static void drop_first(struct tables *t)
 	struct executable *e = t->executables[w->executable];
 	struct chunk_note *note = note_at(t, e, w->offset);
 
+	executable__hold(t, e, &w->fd);
 	fd__close(&w->fd);
 	e->asked--;
 	if (note && !w->whole)
@@ -318,6 +320,8 @@ static int open_place(struct tables *t, const struct process *process, struct pl
 	int dir, path, fd;
 
 	dir = process__open(process);
+	if (dir == -ESRCH && PLACE_IS_FILE(p->executable) && t->executables[p->executable]->fd >= 0)
+		return fcntl(t->executables[p->executable]->fd, F_DUPFD_CLOEXEC, 0);
 	if (dir < 0)
 		return dir;
 	path = places__locate(t, p, m, dir);
@@ -357,6 +361,18 @@ static int want_place(struct tables *t, struct watched *w, const struct process 
 bool tables__is_waiting(const struct tables *t)
 {
 	return t->want_count > 0;
+}
+
+int tables__file(const struct tables *t, const struct process *process, const struct mapping *m,
+		 struct file_key *key)
+{
+	const struct watched *w = find_watched(t, &process->key);
+	const struct place *p = w ? place_at(w, m) : NULL;
+
+	if (!p || !PLACE_IS_FILE(p->executable))
+		return -ENOENT;
+	*key = t->executables[p->executable]->key;
+	return t->executables[p->executable]->fd < 0 ? -EBADF : t->executables[p->executable]->fd;
 }
 
 bool tables__awaits(const struct tables *t, const struct process *process, uint64_t address)
@@ -403,14 +419,15 @@ int tables__want(struct tables *t, const struct process *process, uint64_t addre
 static bool is_known(const struct tables *t, const struct watched *w, const struct mapping *m)
 {
 	const struct place *p = w ? place_at(w, m) : NULL;
+	const struct executable *e = p && PLACE_IS_FILE(p->executable) ? t->executables[p->executable] : NULL;
 
-	return p && PLACE_IS_FILE(p->executable) && t->executables[p->executable]->state != EXECUTABLE_NEW;
+	return e && e->state != EXECUTABLE_NEW && (e->fd >= 0 || e->is_vdso || t->held == HELD_MAX);
 }
 
 static void foresee(struct tables *t, const struct mapping *m, int dir)
 {
 	struct want want = {.offset = m->offset, .fd = -1, .ahead = true};
-	const struct executable *e;
+	struct executable *e;
 	int path = -1;
 
 	if (m->kind == MAPPED_FILE)
@@ -420,11 +437,14 @@ static void foresee(struct tables *t, const struct mapping *m, int dir)
 	if (m->kind == MAPPED_FILE ? path < 0 : want.executable == UINT32_MAX)
 		return;
 	e = t->executables[want.executable];
-	if (e->state == EXECUTABLE_NEW && !e->asked) {
-		want.fd = path < 0 ? -1 : safefile__reopen(path);
-		if (want.fd >= 0 || e->is_vdso)
-			add_want(t, want);
+	if (path >= 0 && e->fd < 0 && !e->asked)
+		want.fd = safefile__reopen(path);
+	if (e->state == EXECUTABLE_NEW && !e->asked && (want.fd >= 0 || e->is_vdso)) {
+		add_want(t, want);
+		want.fd = -1;
 	}
+	executable__hold(t, e, &want.fd);
+	fd__close(&want.fd);
 	fd__close(&path);
 }
 

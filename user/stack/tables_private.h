@@ -17,6 +17,7 @@
 #define WANTS_MAX	     128		     /* each may hold a descriptor */
 #define SPAN_MAX	     (UNWIND_CHUNKS_MAX / 4) /* chunks between the first and the last code of a file */
 #define SHARD_LINES	     (UNWIND_SHARD_BYTES / UNWIND_LINE)
+#define HELD_MAX	     128	   /* descriptors of files */
 #define SETTLED_NS	     1000000000ull /* what was put in since is not evicted */
 
 enum executable_state {
@@ -41,6 +42,7 @@ struct executable {
 	bool is_system;	  /* root's or ours: nobody else can claim a build id by it and make us keep wrong
 			     tables */
 	uint32_t users;	  /* places of processes */
+	int fd;		  /* while there are any, if not too many are held; else -1 */
 	uint32_t asked;	  /* questions that wait, or are being answered */
 	uint64_t number;  /* of its first chunk */
 	uint32_t first;	  /* where that stands in chunks[] */
@@ -116,6 +118,7 @@ struct tables {
 	size_t tick_cursor;
 	struct table files; /* file_key -> u32 index */
 	struct executable *executables[EXECUTABLES_MAX];
+	size_t held;
 	struct ranges free_chunks, free_segments;
 
 	void *shards[UNWIND_SHARDS_MAX];
@@ -167,6 +170,9 @@ void executable__free(struct tables *, uint32_t index); /* nobody maps it */
 const struct table_load *executable__load(const struct tables *, const struct executable *, uint64_t offset);
 /* The virtual address of a mapped file offset in it. */
 uint64_t executable__address(const struct tables *, const struct table_load *, uint64_t offset);
+/* Takes the descriptor over, to be had when the processes that map the file have ended. */
+void executable__hold(struct tables *, struct executable *, int *fd);
+void executable__let_go(struct tables *, struct executable *);
 int executable__learn(struct tables *, struct executable *, const struct table_answer *);
 void executable__put(struct tables *, struct executable *, const struct unwind_cache_chunk *, bool may_evict);
 void executable__set(struct tables *, struct executable *, struct chunk_note *, enum unwind_chunk_kind);

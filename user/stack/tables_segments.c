@@ -24,8 +24,8 @@ static void hold(struct tables *t, uint32_t executable)
 
 static void let_go(struct tables *t, uint32_t executable)
 {
-	if (PLACE_IS_FILE(executable))
-		t->executables[executable]->users--;
+	if (PLACE_IS_FILE(executable) && !--t->executables[executable]->users)
+		executable__let_go(t, t->executables[executable]);
 }
 
 void place__bind(struct tables *t, struct place *p, uint32_t executable)
