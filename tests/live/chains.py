@@ -129,7 +129,8 @@ class Truth:
         if not frames:  # in the kernel, before there is a program
             return "exact" if not stack.get("incomplete") else "cut"
         below = [after["name"] for after, frame in zip(frames, frames[1:]) if frame["name"] == "main"]
-        of_main = below and below[-1] in OF_MAIN and re.fullmatch(f"(?:{START})?;main" + ANY, text)
+        # the dynamic linker of arm64 is stripped
+        of_main = below and (below[-1] in OF_MAIN or below[-1].startswith("ld-linux-")) and re.fullmatch(f"(?:{START})?;main" + ANY, text)
         if stack.get("incomplete"):
             return "cut" if of_main or any(e.fullmatch(text) for e in self.parts + self.whole) else "wrong"
         if of_main or any(e.fullmatch(text) for e in self.whole):

@@ -35,7 +35,7 @@ short_and_said() {
 		coverage_is_that_of_the_stacks
 		if walks_by_tables; then
 			# main itself asks for the time now and then
-			same_as_truth chain --min 30 --late-tables --exact 97 --wrong 3
+			same_as_truth chain --min 10 --late-tables --exact 97 --wrong 3
 		else
 			# what a walk by frame pointers makes of registers that hold none
 			short_and_said chain 30 20
