@@ -211,10 +211,10 @@ inline_always void registers__returns(u32 which, struct stack_place *p, struct t
 /* --- snapshots */
 
 /*
- * What snapshots may cost. The tables of a process are there some 5 ms after its first sample if its files
- * are known, 20 ms if they are read for the first time, 100 ms where sonde waits for its turn on a busy CPU.
- * Until then each of its samples needs one: for a second it may have all that the CPU may take, which is one
- * a sample at 997 Hz. Afterwards only what is new in it needs any.
+ * What snapshots may cost. The tables of a process are there 1 to 3 ms after its first sample if its
+ * libraries are known, 20 to 35 ms if all its files are read for the first time, 100 ms where sonde waits for
+ * its turn on busy CPUs. Until then each of its samples needs one: for a second it may have all that the CPU
+ * may take, which is one a sample at 997 Hz. Afterwards only what is new in it needs any.
  */
 #define SNAPSHOTS_CPU	  1000 /* a second */
 #define SNAPSHOTS_PROCESS 100  /* the same, on all CPUs, from its second second on */
