@@ -451,7 +451,8 @@ inline_always bool unwind__begin_for(struct stack_place *p, struct task_struct *
 		return false;
 	*stale = process->mark != *(volatile u64 *)mark ||
 		 UNWIND_MARK_PAGES(process->mark) != READ(task__cast(task), mm, exec_vm);
-	r->mark = process->mark;
+	r->mark = *stale ? UNWIND_MARK_STALE : process->mark;
+	hash__mix(&p->hash, process->generation << 1 | *stale);
 	return true;
 }
 

@@ -86,7 +86,7 @@ struct stack_record {
 	__u64 start_boot_ns; /* of the process */
 	__u64 exec_id;	     /* which program of this process */
 	__u64 cgroup;
-	__u64 mark;	   /* with which tables it was walked (unwind.h); 0: not by tables */
+	__u64 mark; /* with which tables it was walked, or UNWIND_MARK_STALE (unwind.h); 0: not by tables */
 	__u64 stack_start; /* mm->start_stack: a frame-pointer walk of the main thread ends near it; 0:
 			      unknown */
 	__u32 flags;	   /* STACK_FLAG_ */

@@ -148,6 +148,7 @@ struct unwind_process_key {
 struct unwind_process {
 	__u32 first, count; /* segments */
 	__u64 mark;	    /* of the process, as it was when its mappings were read */
+	__u64 generation;   /* how often a file was gone since: the same addresses may be other code */
 };
 
 /*
@@ -174,6 +175,7 @@ struct unwind_process {
 #define UNWIND_MARK_SAME     (1ULL << 39)
 #define UNWIND_MARK_SETTLED  (1ULL << 38)
 #define UNWIND_MARK_PAGES(m) ((m) & (UNWIND_MARK_SETTLED - 1))
+#define UNWIND_MARK_STALE    (~0ULL) /* of a stack that was walked although the mark had changed */
 #define UNWIND_MARK_NEXT(m)  (((m) & ~(UNWIND_MARK_CHANGE - 1)) + UNWIND_MARK_CHANGE) /* the rest is 0 */
 
 /* The mark after the kernel has chosen an address, when it had so many pages. */

@@ -174,6 +174,44 @@ static void executable_pages(void **state)
 	close(dir);
 }
 
+static void map_there(const char *path, void *at)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_ptr_equal(mmap(at, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0), at);
+	close(fd);
+}
+
+/* Also if the place was empty when it was looked at in between; a file that comes back is no other one. */
+static void files_in_each_others_place(void **state)
+{
+	int dir = open("/proc/self", O_PATH | O_DIRECTORY);
+	struct process p = {0};
+	struct strings strings;
+	void *at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	strings__init(&strings);
+	map_there("/bin/ls", at);
+	assert_int_equal(process__read(&p, dir, &strings), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(p.generation, i);
+		assert_false(p.replaces);
+		munmap(at, 4096);
+		assert_int_equal(process__read(&p, dir, &strings), 0);
+		assert_int_equal(p.generation, i + 1);
+		map_there(i ? "/bin/cat" : "/bin/ls", at);
+		assert_int_equal(process__read(&p, dir, &strings), 0);
+	}
+	assert_true(p.replaces);
+	munmap(at, 4096);
+	process__free_mappings(&p);
+	free(p.past);
+	strings__free(&strings);
+	close(dir);
+}
+
 /* What is no regular file is not even opened: a FIFO without a writer would wait for ever. */
 static void no_regular_file(void **state)
 {
@@ -214,7 +252,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(file_line),	    cmocka_unit_test(special_lines),
 		cmocka_unit_test(broken_lines),	    cmocka_unit_test(own_image),
-		cmocka_unit_test(executable_pages), cmocka_unit_test(no_regular_file),
+		cmocka_unit_test(executable_pages), cmocka_unit_test(files_in_each_others_place),
+		cmocka_unit_test(no_regular_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

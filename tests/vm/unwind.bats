@@ -43,6 +43,20 @@ short_and_said() {
 	done
 }
 
+# How many are whole depends on how soon user space gets to read the mappings.
+@test "unwind: of libraries that take each other's place none is taken for the other, with both kinds of hooks" {
+	local way
+	walks_by_tables || skip "no unwind tables on this kernel"
+	for way in "" "--force-raw --force-each"; do
+		# shellcheck disable=SC2086 # words
+		"$sonde" profile -q -F 299 $way -o "$out" -- "$workloads/unwind/reload" 3000 100 "$workloads/unwind/plug-a.so" \
+			"$workloads/unwind/plug-b.so" --now >"$tmp/said"
+		[ "$(said same)" -ge 15 ]
+		nothing_lost
+		same_as_truth reload --within 'plug_|reload_burn' --min 100 --each 10 --of plug_a_1,plug_b_1 --exact 30 --wrong 0
+	done
+}
+
 whole_waits() {
 	local name
 	# shellcheck disable=SC2086 # words

@@ -127,8 +127,7 @@ static bool drop_process(void *context, const void *key, void *value)
 	(void)key;
 	if (is_kept(context, p) || !has_ended(context, p->key.tgid, p->key.start_boot_ns))
 		return false;
-	process__free_mappings(p);
-	free(p);
+	process__free(p);
 	return true;
 }
 

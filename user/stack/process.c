@@ -263,17 +263,37 @@ static bool is_other_file(const struct mapping *a, const struct mapping *b)
 		a->start - a->offset != b->start - b->offset);
 }
 
+static bool is_still_there(const struct mapping *old, const struct mapping_list *list)
+{
+	for (size_t i = 0; i < list->count && list->at[i].start <= old->start; i++)
+		if (list->at[i].start == old->start)
+			return list->at[i].end == old->end && !is_other_file(old, &list->at[i]);
+	return false;
+}
+
+/* The place may be empty for some readings before another file comes there, so the past is remembered. */
+static void remember_gone(struct process *p, const struct mapping_list *list)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->mappings[i].kind != MAPPED_FILE || is_still_there(&p->mappings[i], list))
+			continue;
+		if (!p->past)
+			p->past = calloc(PAST_MAX, sizeof(*p->past));
+		if (p->past)
+			p->past[p->generation % PAST_MAX] = p->mappings[i];
+		p->generation++;
+	}
+}
+
 static bool is_replaced(const struct process *p, const struct mapping_list *list)
 {
-	const struct mapping *old = p->mappings, *end = p->mappings + p->count;
+	size_t count = !p->past ? 0 : p->generation < PAST_MAX ? p->generation : PAST_MAX;
 
-	for (size_t i = 0; i < list->count; i++) {
-		while (old < end && old->end <= list->at[i].start)
-			old++;
-		for (const struct mapping *m = old; m < end && m->start < list->at[i].end; m++)
-			if (is_other_file(m, &list->at[i]))
+	for (size_t i = 0; i < list->count; i++)
+		for (size_t j = 0; j < count; j++)
+			if (p->past[j].start < list->at[i].end && list->at[i].start < p->past[j].end &&
+			    is_other_file(&p->past[j], &list->at[i]))
 				return true;
-	}
 	return false;
 }
 
@@ -296,8 +316,9 @@ int process__read(struct process *p, int dir, struct strings *strings)
 		return err;
 	}
 	shrink(&list);
-	p->replaces |= is_replaced(p, &list);
-	process__free_mappings(p);
+	remember_gone(p, &list);
+	p->replaces = p->replaces || is_replaced(p, &list);
+	free(p->mappings);
 	p->mappings = list.at;
 	p->count = list.count;
 	p->exec_pages = list.counted_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
@@ -393,10 +414,18 @@ int process__locate(const struct mapping *m, int dir, struct stat *st)
 
 void process__free_mappings(struct process *p)
 {
+	p->generation += p->count != 0; /* nobody will know what was gone when they are read again */
 	free(p->mappings);
 	p->mappings = NULL;
 	p->count = 0;
 	p->read_at_ns = 0;
+}
+
+void process__free(struct process *p)
+{
+	free(p->mappings);
+	free(p->past);
+	free(p);
 }
 
 static bool has_own_root(int dir)

@@ -28,6 +28,8 @@ struct mapping {
 	const char *path; /* interned */
 };
 
+#define PAST_MAX 64
+
 struct process {
 	struct process_key key;
 	uint64_t stack_start; /* mm->start_stack, which differs from one program to the next; 0: unknown */
@@ -46,8 +48,11 @@ struct process {
 	uint32_t stacks,
 		jit_truncated; /* of a JVM: how many were resolved, and ended in or behind its code */
 	const char *comm;      /* of a JVM whose stack was truncated */
-	bool replaces;	       /* a file was found in the place of another one */
-	bool stale, used;      /* re-read before the next use; used since the last resolve */
+	/* What lay where something else may lie now; [number % PAST_MAX], the paths not to be used */
+	struct mapping *past;
+	uint64_t generation; /* how many files were gone, so far */
+	bool replaces;	     /* something was found in the place of a file that is gone */
+	bool stale, used;    /* re-read before the next use; used since the last resolve */
 };
 
 /*
@@ -63,7 +68,8 @@ struct mapping *process__find(const struct process *p, uint64_t address); /* NUL
 /* The mapped file, as the process sees it: a path descriptor (safefile.h) and what it is, or -errno. */
 struct stat;
 int process__locate(const struct mapping *m, int dir, struct stat *st);
-void process__free_mappings(struct process *p);
+void process__free_mappings(struct process *p); /* lets them go; they may be read again */
+void process__free(struct process *p);
 
 /* What finds the perf map of a process, even after its end. */
 struct perf_map_owner {

@@ -84,7 +84,6 @@ static int store(struct snapshots *s, const struct parked *p, const struct walke
 	memcpy(r, p->record, sizeof(*r) + before * sizeof(uint64_t));
 	memcpy(r->frames + before, w->frames, count * sizeof(uint64_t));
 	r->user_frames = (uint16_t)(r->user_frames + count);
-	r->mark = 0;
 	r->end = (uint16_t)(w->count > count ? STACK_DEPTH_LIMIT : w->end);
 	err = stacks__add(s->stacks, r, size);
 	free(r);
@@ -135,15 +134,15 @@ static bool try(struct snapshots *s, struct parked *p, bool last)
 	struct walked w;
 	int err;
 
-	if (is_outdated(s, p)) {
-		w = (struct walked){.frames = {p->registers.ip}, .count = 1, .end = STACK_NO_TABLE};
-		p->record->user_frames = 0;
-		store(s, p, &w);
-		return true;
-	}
 	if (p->missing && !last && tables__awaits(s->stacks->tables, p->process, p->missing))
 		return false;
 	for (;;) {
+		if (is_outdated(s, p)) {
+			w = (struct walked){.frames = {p->registers.ip}, .count = 1};
+			p->record->user_frames = 0;
+			p->record->mark = UNWIND_MARK_STALE;
+			break;
+		}
 		walk(s, p, &w);
 		if (last || ++p->tries > TRIES_MAX || (is_doubtful(&w) && p->looked_again))
 			break;
@@ -216,6 +215,7 @@ static int park(struct snapshots *s, struct process *process, const struct snaps
 	}
 	memcpy(p->memory, r->stack.frames + frames, r->bytes);
 	memcpy(p->record, &r->stack, size);
+	p->record->mark = 0; /* it is not the kernel's side that walks */
 	p->record->type = RECORD_STACK;
 	s->count++;
 	return 0;

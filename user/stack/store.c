@@ -67,10 +67,8 @@ void stacks__free(struct stacks *s)
 	if (!s)
 		return;
 	free_stacks(s);
-	while (table__next(&s->processes, &i, &key, &value)) {
-		process__free_mappings(*(struct process **)value);
-		free(*(struct process **)value);
-	}
+	while (table__next(&s->processes, &i, &key, &value))
+		process__free(*(struct process **)value);
 	snapshots__free(s->snapshots);
 	tables__free(s->tables);
 	source__free(s);
@@ -178,9 +176,26 @@ static int place_user(struct stacks *s, struct stack *stack, const struct stack_
  * that it went through. */
 static bool is_outdated(struct stacks *s, const struct stack_record *r)
 {
-	const struct process *p = s->tables && r->mark ? stacks__process(s, r) : NULL;
+	struct process *p = s->tables && r->mark ? stacks__process(s, r) : NULL;
 
-	return p && p->replaces && tables__compare(s->tables, &p->key, r->mark, UNWIND_MARK_PAGES(r->mark));
+	if (!p)
+		return false;
+	if (r->mark == UNWIND_MARK_STALE && !p->replaces) {
+		p->stale = true;
+		source__reread(s, p, 0);
+	}
+	return p->replaces && (r->mark == UNWIND_MARK_STALE ||
+			       tables__compare(s->tables, &p->key, r->mark, UNWIND_MARK_PAGES(r->mark)));
+}
+
+/* Neither what it went through nor what any of its addresses was is known any more. */
+static void stack__forget_user(struct stack *stack)
+{
+	stack->count -= stack->user_count - 1;
+	stack->user_count = 1;
+	stack->end = STACK_NO_TABLE;
+	stack->frames[stack->kernel_count] =
+		(struct frame){.name = "[unknown]", .object = "[unknown]", .kind = FRAME_USER};
 }
 
 static struct stack *new_stack(const struct stacks *s, const struct stack_record *r, size_t *bytes)
@@ -239,22 +254,20 @@ static int store(struct stacks *s, const struct stack_record *r)
 {
 	size_t bytes;
 	struct stack *stack = new_stack(s, r, &bytes);
-	int err;
+	int err = 0;
 
 	if (!stack)
 		return -ENOMEM;
-	if (stack->user_count > 1 && is_outdated(s, r)) {
-		stack->count -= stack->user_count - 1;
-		stack->user_count = 1;
-		stack->end = STACK_NO_TABLE;
-	}
 	if (s->options.memory_limit_bytes && s->bytes + bytes > s->options.memory_limit_bytes) {
 		s->counts.refused++;
 		stack__free(stack);
 		return -ENOSPC;
 	}
 	place_kernel(stack, r);
-	err = stack->user_count ? place_user(s, stack, r) : 0;
+	if (stack->user_count && is_outdated(s, r))
+		stack__forget_user(stack);
+	else if (stack->user_count)
+		err = place_user(s, stack, r);
 	if (!err)
 		err = keep(s, stack);
 	if (err) {

@@ -236,6 +236,7 @@ int tables__set_process(struct tables *t, const struct process *process, uint64_
 	err = places__update(t, w, process);
 	if (!err) {
 		w->set_ns = units__now_ns();
+		w->generation = process->generation;
 		w->exec_pages = agree(w, process->exec_pages, exec_pages);
 		w->mark = settle(mark_of(t, &process->key), process->mark, w->exec_pages);
 		err = watched__publish(t, w);

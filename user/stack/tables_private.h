@@ -75,8 +75,9 @@ struct watched {
 	struct place *places;
 	size_t count;
 	struct unwind_process range; /* count 0: none */
-	uint64_t exec_pages, mark;   /* what the kernel is to be told; in `range`: what it was told */
-	uint64_t odd_pages;	     /* the computed number that the kernel once did not agree with */
+	uint64_t exec_pages, mark,
+		generation; /* what the kernel is to be told; in `range`: what it was told */
+	uint64_t odd_pages; /* the computed number that the kernel once did not agree with */
 	uint64_t set_ns;
 	bool is_public, is_dirty; /* known to the kernel; to be published anew */
 };

@@ -326,7 +326,7 @@ static int unpublish(struct tables *t, struct watched *w, int err)
 int watched__publish(struct tables *t, struct watched *w)
 {
 	struct segments s = {.at = t->scratch};
-	struct unwind_process range = {.mark = w->mark};
+	struct unwind_process range = {.mark = w->mark, .generation = w->generation};
 	const struct unwind_process_key key = key_of(w);
 	bool is_same;
 	int err = 0;
