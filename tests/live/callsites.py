@@ -247,10 +247,10 @@ def main():
           f"{count['right'] + count['wrong']} direct, right {tally.share('right', 'wrong'):.3f} %")
     for text, times in tally.reasons.most_common(5) + tally.worst.most_common(8):
         print(f"{times} x {text}")
-    holds = (count["stacks"] >= options.min and incomplete <= max(1, count["stacks"] * (100 - options.complete) / 100)
+    holds = (count["stacks"] >= options.min and 100 * incomplete <= round(count["stacks"] * (100 - options.complete), 6)
              and count["valid"] > count["stacks"]
-             and count["invalid"] <= max(1, (count["valid"] + count["invalid"]) * (100 - options.valid) / 100)
-             and count["wrong"] <= max(1, (count["right"] + count["wrong"]) * (100 - options.edges) / 100))
+             and 100 * count["invalid"] <= round((count["valid"] + count["invalid"]) * (100 - options.valid), 6)
+             and 100 * count["wrong"] <= round((count["right"] + count["wrong"]) * (100 - options.edges), 6))
     return 0 if holds else 1
 
 
