@@ -65,7 +65,9 @@ def brief(letter):
 LIBC = ("(?:;~|;_start)" + ANY + CALL_MAIN + "?" + ANY, [], "")
 # What main itself calls, to wait for the word to go, to look at the clock, and to say what it has measured.
 OF_MAIN = {"fgets", "_IO_fgets", "printf", "_IO_printf", "puts", "_IO_puts", "clock_gettime", "__clock_gettime", "sigaltstack", "exit",
-           "strtol", "_dl_runtime_resolve_xsavec", "_dl_runtime_resolve_xsave", "_dl_runtime_resolve_fxsave"}
+           "_dl_runtime_resolve_xsavec", "_dl_runtime_resolve_xsave", "_dl_runtime_resolve_fxsave"}
+# The options: their inner functions have other names in each libc.
+OF_OPTIONS = re.compile("_*(?:GI_+)?(?:strtol|strcmp)(?:_\\w+)?")
 TRUTHS = {
     "chain": acts(),
     "recurse": depths(),
@@ -130,7 +132,7 @@ class Truth:
             return "exact" if not stack.get("incomplete") else "cut"
         below = [after["name"] for after, frame in zip(frames, frames[1:]) if frame["name"] == "main"]
         # the dynamic linker of arm64 is stripped
-        of_main = below and (below[-1] in OF_MAIN or below[-1].startswith("ld-linux-")) and re.fullmatch(f"(?:{START})?;main" + ANY, text)
+        of_main = below and (below[-1] in OF_MAIN or OF_OPTIONS.fullmatch(below[-1]) or below[-1].startswith("ld-linux-")) and re.fullmatch(f"(?:{START})?;main" + ANY, text)
         if stack.get("incomplete"):
             return "cut" if of_main or any(e.fullmatch(text) for e in self.parts + self.whole) else "wrong"
         if of_main or any(e.fullmatch(text) for e in self.whole):
@@ -185,11 +187,17 @@ def is_at_limit(stack, limit):
             and sum(f["kind"] not in ("kernel", "mark") for f in stack["frames"]) >= limit)
 
 
+def is_jumping(stack):
+    """The last instructions of longjmp, which has the caller in registers that nobody keeps: docs/unwinding.md, Limits."""
+    innermost = next((f["name"] for f in stack["frames"] if f["kind"] != "kernel"), "")
+    return stack.get("incomplete") == "unwind rule not supported" and innermost.strip("_").endswith("longjmp")
+
+
 def main():
     options = arguments()
     truth = Truth(TRUTHS[options.truth])
     verdicts, having, worst, reasons = collections.Counter(), collections.Counter(), collections.Counter(), collections.Counter()
-    counted = 0
+    counted = jumping = 0
     for stack, weight in stacks_of(options.file, options.pid, options.comm):
         names = {f["name"] for f in stack["frames"]}
         if options.within and not any(re.fullmatch(options.within, name) for name in names):
@@ -197,6 +205,9 @@ def main():
         verdict = truth.judge(stack)
         if verdict == "cut" and (options.up_to in names or is_at_limit(stack, options.depth_limit)):
             verdict = "exact"
+        if is_jumping(stack):
+            jumping += weight
+            continue
         if options.late_tables and verdict == "cut" and stack["incomplete"] == "no unwind table":
             continue
         verdicts[verdict] += weight
@@ -211,12 +222,12 @@ def main():
         return 0
     total = sum(verdicts.values())
     share = 100 * verdicts["exact"] / total if total else 0
-    summary = f"{options.truth}: {total} stacks, exact {share:.2f} %, cut {verdicts['cut']}, wrong {verdicts['wrong']}"
+    summary = f"{options.truth}: {total} stacks, exact {share:.2f} %, cut {verdicts['cut']}, wrong {verdicts['wrong']}, in longjmp {jumping}"
     missing = [f"{name} {having[name]}" for name in options.of.split(",") if name and having[name] < options.each]
     print(summary + (f"; too few of: {', '.join(missing)}" if missing else ""))
     bad = total - verdicts["exact"]
     if (total >= options.min and not missing and 100 * bad <= round(total * (100 - options.exact), 6)
-            and 100 * verdicts["wrong"] <= total * options.wrong):
+            and 100 * verdicts["wrong"] <= total * options.wrong and 100 * jumping <= total):
         return 0
     print("reasons:", ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(6)))
     for text, count in worst.most_common(6):

@@ -189,6 +189,14 @@ same() {
 	[ "$1" = "$2" ] || fail "got: $1, expected: $2"
 }
 
+# is_blocked_time NS THREAD: what a thread of the workload `block` measured around its waits, from user space: longer by its waits for a CPU, which the
+# kernel knows, and by the calls themselves
+is_blocked_time() {
+	local measured
+	measured=$(said "$2_ns")
+	between "$1" $(((measured - $(said "$2_delay")) * 99 / 100 - $(said "$2_blocks") * 150000)) "$measured"
+}
+
 # check KIND FILE...: see check.py
 check() {
 	"$python" "$BATS_TEST_DIRNAME/check.py" "$@" >&2

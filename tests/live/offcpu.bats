@@ -5,16 +5,14 @@ load common
 
 # The workload's threads know how often the kernel blocked them: that is the truth, however the machine is loaded.
 block_truth() {
-	local row name reason waits measured
+	local row name reason waits
 	in_vm || within "$(said sleep_thread_blocks)" 101 3
 	for row in sleep_thread:sleep futex_thread:lock read_thread:pipe feed_thread:sleep; do
 		name=${row%:*} reason=${row#*:}
 		waits=$(said "${name}_blocks")
 		same "$name $(waits_in "$name")" "$name $waits"
 		same "$name $(reasons_of "$name")" "$name $reason"
-		# measured around the calls, from user space: longer by the waits for a CPU, which the kernel knows, and by the calls themselves
-		measured=$(said "${name}_ns")
-		in_vm || between "$(time_in "$name")" $(((measured - $(said "${name}_delay")) * 99 / 100 - waits * 150000)) "$measured"
+		in_vm || is_blocked_time "$(time_in "$name")" "$name"
 	done
 	in_vm || quantiles_are sleep_thread 20000000
 	in_vm || quantiles_are read_thread 40000000

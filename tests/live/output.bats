@@ -112,11 +112,13 @@ start_mixture() {
 folded_and_json() {
 	local name
 	run_command offcpu -- block
+	for name in sleep_thread futex_thread read_thread feed_thread; do
+		is_blocked_time "$(time_in $name)" $name
+	done
 	"$sonde" offcpu -q -o "$tmp/x.folded" -- "$workloads/block" --now >"$tmp/said"
 	check folded "$tmp/x.folded"
 	for name in sleep_thread futex_thread read_thread feed_thread; do
-		within "$(folded_weight "$tmp/x.folded" "(^|;)$name(;|\$)")" $(($(time_in $name) / 1000)) 1 20000
-		within "$(folded_weight "$tmp/x.folded" "(^|;)$name(;|\$)")" $(($(said ${name}_ns) / 1000)) 1 20000
+		is_blocked_time "$(folded_weight "$tmp/x.folded" "(^|;)$name(;|\$)")000" $name
 	done
 	run_command profile -F 499 -- burn 1
 	"$sonde" profile -F 499 -q -o "$tmp/x.folded" -- "$workloads/burn" 1 --now >"$tmp/said"

@@ -105,7 +105,7 @@ many_stacks_at_once() {
 	start_workload pingpong 3 100000000
 	for command in offcpu "runq --by pid" wall; do
 		# shellcheck disable=SC2086 # words
-		attach $command -q -v -i 200ms -d 1s --json -p "$pid"
+		attach $command -q -v -i 200ms -d 2s --json -p "$pid"
 		probes+=("$probe")
 	done
 	go "$pid"

@@ -17,8 +17,8 @@
  *
  * Two more threads live from before "ready" to the end and never switch by themselves: "spinner" spins in
  * spin_forever, "blocked" waits in block_forever. Prints at the end, per phase: phase NAME START_NS WALL_NS
- * CPU_NS (monotonic start; wall time with wake latency; CPU time of the thread in it); then thread
- * main|spinner|blocked TID CPU_NS, and elapsed_ns from the word to go.
+ * CPU_NS DELAY_NS (monotonic start; wall time with wake latency; CPU time of the thread in it, and its waits
+ * for a CPU); then thread main|spinner|blocked TID CPU_NS, and elapsed_ns from the word to go.
  */
 #include "workload.h"
 #include <fcntl.h>
@@ -51,7 +51,7 @@ struct run {
 struct phase {
 	const char *name;
 	void (*body)(struct run *run);
-	uint64_t start_ns, wall_ns, cpu_ns;
+	uint64_t start_ns, wall_ns, cpu_ns, delay_ns;
 };
 
 WORK_FN static void phase_cpu(struct run *run)
@@ -279,10 +279,12 @@ static void go_through(struct phase *phase, struct run *run)
 {
 	uint64_t cpu_ns = work__clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
+	phase->delay_ns = -work__run_delay_ns();
 	phase->start_ns = work__clock_ns(CLOCK_MONOTONIC);
 	phase->body(run);
 	phase->wall_ns = work__clock_ns(CLOCK_MONOTONIC) - phase->start_ns;
 	phase->cpu_ns = work__clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_ns;
+	phase->delay_ns += work__run_delay_ns();
 }
 
 static void print_thread(const char *name, pid_t tid, pthread_t thread)
@@ -322,9 +324,9 @@ int main(int argc, char **argv)
 	uint64_t elapsed_ns = work__clock_ns(CLOCK_MONOTONIC) - start_ns;
 	for (int i = 0; i < n; i++)
 		if (phases[i].wall_ns)
-			printf("phase %s %llu %llu %llu\n", phases[i].name,
+			printf("phase %s %llu %llu %llu %llu\n", phases[i].name,
 			       (unsigned long long)phases[i].start_ns, (unsigned long long)phases[i].wall_ns,
-			       (unsigned long long)phases[i].cpu_ns);
+			       (unsigned long long)phases[i].cpu_ns, (unsigned long long)phases[i].delay_ns);
 	print_thread("main", getpid(), pthread_self());
 	print_thread("spinner", spinner_tid, spinner);
 	print_thread("blocked", blocked_tid, blocked);
