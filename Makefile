@@ -212,6 +212,8 @@ fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
 # --- the suites of `make test`, one at a time
 unit cli live vm lint: ## one suite of the tests: unit, cli, live, vm, lint
 	tests/run $@
+matrix: ## the suite vm with all its tests on every kernel that can run them: half an hour
+	VM_KERNELS="6.1 6.12 newest" VM_OLD=5.10 tests/run vm
 bench: all workloads oracles ## own cost beside other tools, and the slowdown of workloads
 	tools/bench/run
 soak: all workloads ## SOAK_SECONDS (7200) under churn: memory, descriptors and accounting must stay flat
@@ -233,5 +235,5 @@ clean: ## remove build/
 help: ## this list
 	@sed -n 's/^\([a-z][a-z ]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{ printf "make %-34s %s\n", $$1, $$2 }'
 
-.PHONY: all run test static unit cli live vm lint unit-programs oracles workloads fuzzers fuzz bench soak install clean help
+.PHONY: all run test static unit cli live vm lint matrix unit-programs oracles workloads fuzzers fuzz bench soak install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
