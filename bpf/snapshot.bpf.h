@@ -502,8 +502,11 @@ inline_always enum stack_how stack__by_table(u32 which, struct stack_place *p, s
 	known = unwind__begin_for(p, task, &stale);
 	if (stale && snapshot__here(which, 0))
 		return STACK_BY_SNAPSHOT;
-	if (!known)
+	if (!known) {
+		p->scratch.record.flags |= STACK_FLAG_STAND_IN;
+		hash__mix(&p->hash, STACK_FLAG_STAND_IN);
 		return STACK_BY_KERNEL;
+	}
 	unwind__walk(which, count);
 	if (!stale && unwind__wants_snapshot(p) &&
 	    snapshot__here(which, p->walk.end == STACK_NO_TABLE ? SNAPSHOT_WALKED : 0))

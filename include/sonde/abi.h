@@ -110,9 +110,10 @@ struct snapshot_record {
 	struct stack_record stack;
 };
 
-#define STACK_FLAG_KTHREAD 1
-#define STACK_FLAG_IRQ	   2 /* a waker in an interrupt: no user stack, no comm */
-#define STACK_FLAG_COMPARE 4 /* a snapshot of the stack with this hash, which was walked (tests) */
+#define STACK_FLAG_KTHREAD  1
+#define STACK_FLAG_IRQ	    2 /* a waker in an interrupt: no user stack, no comm */
+#define STACK_FLAG_COMPARE  4 /* a snapshot of the stack with this hash, which was walked (tests) */
+#define STACK_FLAG_STAND_IN 8 /* along frame pointers for want of a table: who keeps none was passed over */
 
 /*
  * Cells: everything that is counted by key, in one map, so that one flip per interval hands all of it over.

@@ -481,8 +481,8 @@ static void finish(struct stacks *s, struct stack *stack)
 	add_inlined(s, stack, user);
 	free(stack->pending);
 	stack->pending = NULL;
-	if (!end.complete && reason != STACK_COMPLETE && !s->options.kernel_only &&
-	    !(stack->flags & (STACK_FLAG_KTHREAD | STACK_FLAG_IRQ))) {
+	if ((!end.complete || (stack->flags & STACK_FLAG_STAND_IN)) && reason != STACK_COMPLETE &&
+	    !s->options.kernel_only && !(stack->flags & (STACK_FLAG_KTHREAD | STACK_FLAG_IRQ))) {
 		stack->incomplete = reasons[reason];
 		if (stack->user_count)
 			stack->stopped_in = stack->frames[stack->count - 1].object;
