@@ -62,7 +62,8 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 	$(LLVM_STRIP) -g $@
-$(B)/user/probe/images.o: $(BPF_OBJS)
+$(foreach d,$(B) $(B)/san,$(d)/user/probe/images.o): $(BPF_OBJS)
+$(foreach d,$(B) $(B)/san,$(d)/user/probe/images.o): CPPFLAGS += -D'BPF_IMAGES=$(foreach n,$(filter-out try,$(BPF_NAMES)),X($(n)))'
 
 $(B)/user/%.o: user/%.c
 	@mkdir -p $(@D)

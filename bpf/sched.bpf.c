@@ -105,11 +105,11 @@ inline_always void runq_key__fill(struct cell_key *key, struct task_struct *task
 {
 	key->kind = CELL_RUNQ;
 	switch (config.runq_key) {
-	case RUNQ_BY_PID:
+	case BY_PID:
 		key->tgid = READ(task, tgid);
 		key->a = READ(task__cast(task), group_leader, start_boottime);
 		break;
-	case RUNQ_BY_COMM: {
+	case BY_COMM: {
 		char comm[COMM_LEN];
 
 		task__comm(comm, task);
@@ -117,7 +117,7 @@ inline_always void runq_key__fill(struct cell_key *key, struct task_struct *task
 		key->b = ((u64 *)comm)[1];
 		break;
 	}
-	case RUNQ_BY_CGROUP:
+	case BY_CGROUP:
 		key->a = task__cgroup(task);
 		break;
 	}

@@ -50,6 +50,7 @@ enum record_type {
 	RECORD_BUSY,	  /* struct thread_record from the sweep, without accounts: ask again */
 	RECORD_SWEEP,	  /* struct plain_record: membership of a cgroup changed, run the sweep */
 	RECORD_SNAPSHOT,  /* struct snapshot_record: a stack that user space unwinds */
+	RECORD_EVENT,	  /* struct event_record: one thing that happened */
 };
 
 /* How a user stack ended. Words in user/stack/store.c. */
@@ -123,16 +124,17 @@ enum cell_kind {
 	CELL_SAMPLE = 1, /* a: stack hash. count: samples */
 	CELL_BLOCK,	 /* a: stack hash, b: the waker's or 0, tgid: 1 if these stand for others, too
 			    (sampling). slot: of the whole wait; ns: the part in this interval */
-	CELL_RUNQ,	 /* a, b: see enum runq_key. slot: of the wait */
+	CELL_RUNQ,	 /* a, b: see enum key_by. slot: of the wait */
 	CELL_RAN, /* a: tgid, b: unused. comm in the next two: who ran while somebody waited long. ns: for how
 		     long */
 };
 
-enum runq_key {
-	RUNQ_BY_NONE,	/* no cells: the per-CPU histogram alone */
-	RUNQ_BY_PID,	/* a: tgid | tid of the leader's start, b: start_boot_ns */
-	RUNQ_BY_COMM,	/* a, b: the 16 bytes of the thread's name */
-	RUNQ_BY_CGROUP, /* a: cgroup id */
+/* Whose it is, in a cell's key: `--by`. */
+enum key_by {
+	BY_NONE,   /* everybody's together */
+	BY_PID,	   /* a: start_boot_ns of the process; its number: `tgid`, or where that is taken, b */
+	BY_COMM,   /* a, b: the 16 bytes of the thread's name */
+	BY_CGROUP, /* a: cgroup id */
 };
 
 struct cell_key {
@@ -151,6 +153,26 @@ struct runq_hist {
 	__u64 sum, max, max_cut,
 		max_before; /* max: since `max_cut`; max_before: in the interval that ended there */
 	__u64 slot[512];    /* HIST_SLOTS */
+};
+
+/* An event that crosses by itself, e.g. a slow call: with whom, where and what. What kind, values and text
+ * mean is for the probe whose part it is. */
+#define EVENT_VALUES 8
+#define EVENT_TEXT   64
+
+struct event_record {
+	__u32 type;
+	__u16 part; /* enum loss_part */
+	__u16 kind;
+	__u64 time_ns; /* when it ended */
+	__u64 duration_ns;
+	__u64 stack; /* its hash; 0: none was taken */
+	__u64 start_boot_ns;
+	__u64 cgroup;
+	__u32 tgid, tid;
+	char comm[COMM_LEN]; /* of the thread */
+	__u64 value[EVENT_VALUES];
+	char text[EVENT_TEXT]; /* foreign; zeroed behind its end, the last byte is NUL */
 };
 
 /*
@@ -191,20 +213,27 @@ struct thread_record {
  * HITS = the sum of all other outcomes, for each part. Both sides use these two lists, so no branch lacks a
  * counter.
  */
-#define PARTS(X)                                                             \
-	X(CPU, "cpu")		  /* samples of the CPU profiler */          \
-	X(UPROBE, "uprobe")	  /* calls and returns of a function */      \
-	X(RUNQ, "runq")		  /* switches to a thread (subject: next) */ \
-	X(OFFCPU, "offcpu")	  /* blocks that ended */                    \
-	X(WALL_PREV, "wall.prev") /* switches away from a thread */          \
-	X(WALL_NEXT, "wall.next") /* switches to a thread */                 \
-	X(WALL_WAKE, "wall.wake") /* wakeups */                              \
-	X(STACK, "stack")	  /* stacks seen for the first time */       \
-	X(SNAPSHOT, "snapshot")	  /* stacks whose tables were not there */   \
-	X(THREAD, "thread")	  /* threads that should be watched */       \
-	X(EXIT, "exit")		  /* last words of watched threads */        \
-	X(RAN, "ran")		  /* who ran during a long wait */           \
-	X(SWEEP, "sweep")	  /* watched threads that the sweep met */
+#define PARTS(X)                                                              \
+	X(CPU, "cpu")		  /* samples of the CPU profiler */           \
+	X(UPROBE, "uprobe")	  /* calls and returns of a function */       \
+	X(RUNQ, "runq")		  /* switches to a thread (subject: next) */  \
+	X(OFFCPU, "offcpu")	  /* blocks that ended */                     \
+	X(WALL_PREV, "wall.prev") /* switches away from a thread */           \
+	X(WALL_NEXT, "wall.next") /* switches to a thread */                  \
+	X(WALL_WAKE, "wall.wake") /* wakeups */                               \
+	X(STACK, "stack")	  /* stacks seen for the first time */        \
+	X(SNAPSHOT, "snapshot")	  /* stacks whose tables were not there */    \
+	X(THREAD, "thread")	  /* threads that should be watched */        \
+	X(EXIT, "exit")		  /* last words of watched threads */         \
+	X(RAN, "ran")		  /* who ran during a long wait */            \
+	X(SWEEP, "sweep")	  /* watched threads that the sweep met */    \
+	X(SYSCALLS, "syscalls")	  /* system calls that ended */               \
+	X(TCP, "tcp")		  /* changes of a connection's state */       \
+	X(BLOCK, "block")	  /* requests that block devices completed */ \
+	X(MEMORY, "memory")	  /* faults, reclaims, compactions, kills */  \
+	X(PROCESSES, "processes") /* forks, execs and exits */                \
+	X(LOCKS, "locks")	  /* waits for a lock that ended */           \
+	X(EVENT, "event")	  /* events that cross by themselves */
 
 #define OUTCOMES(X)                                                                                         \
 	X(HITS, "hits", 0)                                                                                  \
@@ -221,7 +250,9 @@ struct thread_record {
 	X(COLLISION, "collision", 1) /* two stacks with one hash */                                         \
 	X(MISSED, "missed", 1) /* the kernel did not report the wakeup: when the wait ended is not known */ \
 	X(UNSEEN, "unseen", 0) /* the kernel did not report when a thread was woken or began to run */      \
-	X(BUSY, "busy", 0)     /* changed all the time while it was read: read again at once */
+	X(SUPPRESSED, "suppressed",                                                                         \
+	  0)		   /* more events than may cross in a second; they are aggregated all the same */   \
+	X(BUSY, "busy", 0) /* changed all the time while it was read: read again at once */
 
 enum loss_part {
 #define X(name, word) PART_##name,
@@ -270,7 +301,7 @@ struct sched_config {
 	__u8 user_reads;   /* bpf_probe_read_user() may be called: not under lockdown=confidentiality */
 	__u8 visits;	   /* importance sampling: threads that wait are visited */
 	__u8 reserved[3];
-	__u32 runq_key;	  /* enum runq_key */
+	__u32 runq_key;	  /* enum key_by */
 	__u32 weight_cap; /* importance sampling: largest weight; 0: every block */
 	__u32 reserved_too;
 	__u64 min_ns;		       /* shorter blocks are not reported */
@@ -288,6 +319,7 @@ struct control {
 	__u64 sample_us;    /* importance sampling: blocks of about this length are always taken */
 	__u64 visit_ns;	    /* a visit takes the stacks of blocks that have lasted so long */
 	__u64 visits_left;  /* how many more of them in this pass; counted down by the program */
+	__u64 generation;   /* verdicts about who is watched hold as long as it stays (bpf/watched.bpf.h) */
 };
 
 /* Which threads are watched: all conditions that are set must hold. Filled before loading, read-only in BPF.

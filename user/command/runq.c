@@ -10,7 +10,7 @@ struct runq_options {
 	uint64_t long_wait_ns;
 };
 
-static const char *const keys[] = {"none", "pid", "comm", "cgroup", NULL}; /* in the order of enum runq_key */
+static const char *const keys[] = {"none", "pid", "comm", "cgroup", NULL}; /* in the order of enum key_by */
 
 static const struct cli_option options[] = {
 	{"by", 0, CLI_CHOICE, offsetof(struct runq_options, by), .arg = "KEY", .choices = keys,

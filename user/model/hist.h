@@ -21,5 +21,9 @@ void hist__merge(struct hist *into, const struct hist *from);
  * to a whole ns) off; never above `max`. 0 if empty. */
 uint64_t hist__quantile_ns(const struct hist *h, double q);
 uint64_t hist__max_ns(const struct hist *h);
+/* The same questions to a histogram of counts or bytes (hist__slot_unit): bounds are floor(2^(i/8)). */
+uint64_t hist__upper_unit(uint32_t slot);
+uint64_t hist__quantile_unit(const struct hist *h, double q);
+uint64_t hist__max_unit(const struct hist *h);
 
 #endif

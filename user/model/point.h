@@ -4,6 +4,7 @@
 #ifndef SONDE_MODEL_POINT_H
 #define SONDE_MODEL_POINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@ enum metric_shape {
 	SHAPE_STATES,	 /* who x label[0]: a matrix with a bar */
 	SHAPE_RANKING,	 /* who by value, in one line below: "waits over 1 ms, who ran instead: xz[9001] 77 %"
 			  */
+	SHAPE_ROWS, /* a row for who and labels; metrics with one `table` share it, each with its columns */
 };
 
 struct metric {
@@ -31,6 +33,13 @@ struct metric {
 	enum point_kind kind;
 	enum metric_shape shape;
 	const char *labels[4]; /* names; NULL-terminated if fewer */
+
+	/* SHAPE_ROWS */
+	const char *table; /* which table: metrics with the same pointer or text stand in one */
+	const char
+		*columns; /* "WORD[:title] ...": of a histogram count, total, mean, p50, p90, p95, p99, max;
+			     of a number `value`. A `*` before one: rows are sorted by it, largest first */
+	bool spread;	  /* the last label is no part of the row: "ENOENT 13, EBADF 7" in the column */
 };
 
 /* Who it is about; what a probe does not know is 0 or "". start_ns is CLOCK_BOOTTIME: (tgid, start_ns) is a
@@ -60,13 +69,17 @@ struct event_field {
 	const char *name;
 	const char *text; /* NULL: number */
 	uint64_t number;
+	const char *unit; /* of the number, UCUM; NULL: none */
 };
 
 struct event {
-	const char *type;
-	uint64_t time_ns;
+	const char *type; /* "slow call" */
+	uint64_t time_ns; /* when it ended, CLOCK_MONOTONIC */
 	const struct event_field *fields;
 	size_t count;
+	uint64_t duration_ns;	    /* 0: it has none */
+	const struct frame *frames; /* its stack, leaf first; NULL: none was taken */
+	size_t frame_count;
 };
 
 struct point {

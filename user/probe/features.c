@@ -11,7 +11,7 @@
 #include <bpf/libbpf.h>
 
 /* Arguments of a raw tracepoint: its btf_trace_NAME typedef points to a prototype with one more, the probe's
- * data. */
+ * data. -1: no such tracepoint. */
 static int tracepoint_arguments(const struct btf *btf, const char *typedef_name)
 {
 	int id = btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF);
@@ -21,7 +21,7 @@ static int tracepoint_arguments(const struct btf *btf, const char *typedef_name)
 		t = btf__type_by_id(btf, t->type); /* pointer */
 	if (t)
 		t = btf__type_by_id(btf, t->type); /* prototype */
-	return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : 0;
+	return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : -1;
 }
 
 static bool has_helper(const struct btf *btf, const char *name)
@@ -61,6 +61,21 @@ int features__ask(struct features *f)
 	f->copy_user_task = has_helper(btf, "BPF_FUNC_copy_from_user_task");
 	f->preempt_guard = btf__find_by_name_kind(btf, "bpf_preempt_disable", BTF_KIND_FUNC) > 0;
 	f->stack_per_cpu = has_member(btf, "bpf_prog_aux", "priv_stack_ptr");
+	btf__free(btf);
+	return 0;
+}
+
+int features__tracepoints(const char *const *names, int *arguments, size_t count)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	char name[128];
+
+	if (!btf)
+		return -errno;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "btf_trace_%s", names[i]);
+		arguments[i] = tracepoint_arguments(btf, name);
+	}
 	btf__free(btf);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #define SONDE_PROBE_FEATURES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct features {
@@ -20,6 +21,9 @@ struct features {
 
 /* 0, or -errno if there is no type information at all. */
 int features__ask(struct features *f);
+
+/* How many arguments each raw tracepoint hands over; -1: there is no such. 0, or -errno likewise. */
+int features__tracepoints(const char *const *names, int *arguments, size_t count);
 
 /* The code that enters interrupts, [from, to), by /proc/kallsyms. False: no such symbols, or their addresses
  * are hidden. */

@@ -9,15 +9,10 @@
 		".bpf.o\"\nimage_" #name "_end:\n.byte 0\n.popsection\n");                                \
 	extern const char image_##name[], image_##name##_end[];
 
-IMAGE(sched)
-IMAGE(sched_raw)
-IMAGE(sched_plain)
-IMAGE(cpu)
-IMAGE(cpu_raw)
-IMAGE(cpu_plain)
-IMAGE(uprobe)
-IMAGE(uprobe_raw)
-IMAGE(uprobe_plain)
+/* BPF_IMAGES is the list of bpf/: X(cpu) X(sched) ... */
+#define X(name) IMAGE(name) IMAGE(name##_raw) IMAGE(name##_plain)
+BPF_IMAGES
+#undef X
 IMAGE(try)
 
 #define ROW(name, raw)                                       \
@@ -26,15 +21,9 @@ IMAGE(try)
 	}
 
 const struct loader_image loader__images[] = {
-	ROW(sched, false),
-	ROW(sched_raw, true),
-	ROW(sched_plain, true),
-	ROW(cpu, false),
-	ROW(cpu_raw, true),
-	ROW(cpu_plain, true),
-	ROW(uprobe, false),
-	ROW(uprobe_raw, true),
-	ROW(uprobe_plain, true),
-	ROW(try, false),
+#define X(name) ROW(name, false), ROW(name##_raw, true), ROW(name##_plain, true),
+	BPF_IMAGES
+#undef X
+		ROW(try, false),
 	{NULL},
 };

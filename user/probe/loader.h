@@ -126,7 +126,10 @@ void unit__without_tables(struct unit *u); /* in `prepare`: user stacks by frame
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */
-void unit__use_uprobe_multi(struct unit *u, const char *program);    /* in `prepare` */
+/* Every program that was loaded, but iterators and what libbpf cannot attach by its section's name. 0, or
+ * -errno and which one. */
+int unit__attach_all(struct unit *u, const char **program);
+void unit__use_uprobe_multi(struct unit *u, const char *program); /* in `prepare` */
 /* At a file offset of a regular file; pid -1: in all processes. 0 or -errno. */
 int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
 			bool at_return);
@@ -140,7 +143,7 @@ struct cell_row {
 	uint32_t reserved;
 };
 int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count);
-void unit__losses(const struct unit *u, struct loss *sum); /* adds */
+void unit__losses(const struct unit *u, struct loss *sum); /* adds; u NULL: nothing, as below */
 /* Run time and runs of all programs so far, as far as statistics were on. */
 void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs);
 /* Bytes of kernel memory that the maps take at most; those that an object before this one made are left out.

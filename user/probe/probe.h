@@ -19,7 +19,8 @@
 struct probe_context {
 	struct loader *loader;
 	struct stacks *stacks;
-	pid_t self; /* sonde's own process, never reported */
+	pid_t self;		     /* sonde's own process, never reported */
+	struct point_stream *events; /* takes points of kind event at any time; NULL: nobody does */
 };
 
 /* What is told and asked at an interval's end. */
@@ -67,8 +68,9 @@ struct probe_type {
 	/* Looks at threads that wait, and at what it costs. Returns in how many ns again; 0: never. May be
 	 * NULL. */
 	uint64_t (*visit)(struct probe *);
-	void (*tick)(struct probe *);			  /* once a second; may be NULL */
-	const struct unit *(*unit)(const struct probe *); /* its object: losses, cost, memory */
+	void (*tick)(struct probe *); /* once a second; may be NULL */
+	const struct unit *(*unit)(
+		const struct probe *); /* its object: losses, cost, memory; NULL: it has none */
 	void (*close)(struct probe *);
 };
 
@@ -90,7 +92,7 @@ struct uprobe_options {
 struct sched_options {
 	bool runq, offcpu, wall; /* which views are wanted */
 	bool waker, reason;
-	enum runq_key runq_key;
+	enum key_by runq_key;
 	uint64_t min_ns;       /* shorter blocks are not reported */
 	uint64_t long_wait_ns; /* run-queue waits of which "who ran instead" is asked */
 	bool sample;	       /* importance sampling */

@@ -84,7 +84,7 @@ static int emit_all(struct sched *s, struct point_stream *out, struct drain *d)
 	s->runq_last = s->runq_now;
 	headline(&h, d);
 	p.hist = &h;
-	return s->options.runq_key == RUNQ_BY_NONE ? out->emit(out, &p) : 0;
+	return s->options.runq_key == BY_NONE ? out->emit(out, &p) : 0;
 }
 
 static int by_key(const void *a, const void *b)
@@ -117,11 +117,11 @@ static void find_comm(const struct sched *s, struct who *who)
 static void who__from_key(const struct sched *s, const struct cell_key *key, struct who *who)
 {
 	*who = (struct who){0};
-	if (key->kind == CELL_RAN || s->options.runq_key == RUNQ_BY_COMM) {
+	if (key->kind == CELL_RAN || s->options.runq_key == BY_COMM) {
 		who->tgid = key->tgid;
 		memcpy(who->comm, &key->a, 8);
 		memcpy(who->comm + 8, &key->b, 8);
-	} else if (s->options.runq_key == RUNQ_BY_CGROUP) {
+	} else if (s->options.runq_key == BY_CGROUP) {
 		who->cgroup = key->a;
 	} else {
 		who->tgid = key->tgid;

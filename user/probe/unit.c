@@ -282,6 +282,26 @@ int unit__attach(struct unit *u, const char *program)
 	return p ? keep(u, bpf_program__attach(p)) : -ENOENT;
 }
 
+int unit__attach_all(struct unit *u, const char **program)
+{
+	struct bpf_program *p;
+	int err = 0;
+
+	bpf_object__for_each_program(p, u->object)
+	{
+		if (!bpf_program__autoload(p) || bpf_program__expected_attach_type(p) == BPF_TRACE_ITER ||
+		    !strcmp(bpf_program__name(p), "on_mapping")) /* attached when it was loaded */
+			continue;
+		err = keep(u, bpf_program__attach(p));
+		if (err == -EOPNOTSUPP) /* only its probe knows where */
+			err = 0;
+		*program = bpf_program__name(p);
+		if (err)
+			break;
+	}
+	return err;
+}
+
 /* As union bpf_attr has it, which is younger than the headers that we build with. */
 struct uprobe_multi {
 	uint32_t program_fd, target_fd, attach_type, flags;
@@ -412,8 +432,8 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
 
 void unit__losses(const struct unit *u, struct loss *sum)
 {
-	int cpus = u->loader->cpus;
-	struct loss *per_cpu = calloc(cpus, sizeof(*per_cpu));
+	int cpus = u ? u->loader->cpus : 0;
+	struct loss *per_cpu = cpus ? calloc(cpus, sizeof(*per_cpu)) : NULL;
 	uint32_t key = 0;
 
 	if (per_cpu && !bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu))
@@ -430,6 +450,8 @@ void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs)
 {
 	struct bpf_program *p;
 
+	if (!u)
+		return;
 	bpf_object__for_each_program(p, u->object)
 	{
 		struct bpf_prog_info info = {};

@@ -71,14 +71,15 @@ int session__describe(struct session *s)
 		const struct unit *u = type->unit(s->probes[i]);
 
 		buf__printf(&out, "probe %s: %s\n", type->name, type->summary);
-		if (u->why_not[0])
+		if (u && u->why_not[0])
 			buf__printf(&out, "  not as wished: %s\n", u->why_not);
-		unit__describe(u, &out);
+		if (u)
+			unit__describe(u, &out);
 		samples |= type == &probe_cpu;
 		uprobes |= type == &probe_uprobe;
 		if (type == &probe_cpu)
 			buf__puts(&out, "  event    one perf event per online CPU\n");
-		bytes += unit__map_bytes(u);
+		bytes += u ? unit__map_bytes(u) : 0;
 	}
 	/* a promise is rounded up */
 	buf__printf(&out, "maps: at most %.1fMiB of kernel memory\n", ceil(bytes * 10.0 / (1 << 20)) / 10);

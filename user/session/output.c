@@ -217,6 +217,19 @@ int output__point(struct output *out, const struct point *point)
 	return err;
 }
 
+int output__event(struct output *out, const struct interval *current, const struct point *point)
+{
+	int err = 0;
+
+	if (out->sink && out->type->event)
+		err = complain(out, out->type->event(out->sink, current, point));
+	if (err == -EPIPE)
+		out->reader_gone = true;
+	if (out->preview && out->preview->type->event)
+		keep_preview(out, out->preview->type->event(out->preview, current, point));
+	return err;
+}
+
 static int close_sink(struct output *out, bool keep)
 {
 	int err = 0;

@@ -27,6 +27,8 @@ void output__announce(const struct output *out);
  * alone. */
 int output__begin(struct output *out, const struct interval *interval);
 int output__point(struct output *out, const struct point *point);
+/* An event, as it comes: within an interval or between two. Sinks that draw pictures take none. */
+int output__event(struct output *out, const struct interval *current, const struct point *point);
 int output__end(struct output *out,
 		const struct interval *interval); /* 0 or -errno; EPIPE sets reader_gone */
 /* keep false: no partial file stays behind. 0 or -errno after one line. */

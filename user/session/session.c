@@ -64,6 +64,21 @@ static int from_probe(struct point_stream *stream, const struct point *point)
 	return stage ? stage->point(stage, point, &s->to_output) : output__point(&s->output, point);
 }
 
+/* At once: whoever waits for an event sees it come. */
+static int on_event(struct point_stream *stream, const struct point *point)
+{
+	struct session *s = (struct session *)((char *)stream - offsetof(struct session, events));
+	const struct interval interval = {
+		.number = s->number + !s->closing,
+		.start_ns = s->interval_start_ns,
+		.wall_start = s->wall_start,
+		.subject = buf__text(&s->subject),
+	};
+
+	session__clear_progress(s);
+	return output__event(&s->output, &interval, point);
+}
+
 /* --- opening and attaching */
 
 /* It is sonde, too: not measured, whenever it was started. The first one is before there are marks. */
@@ -130,8 +145,8 @@ static int session__open_probes(struct session *s)
 	    stacks__use_tables(s->stacks, loader__table_memory(&s->loader), &tables))
 		return EXIT_RUN_FAILED;
 	foresee(s);
-	s->context =
-		(struct probe_context){.loader = &s->loader, .stacks = s->stacks, .self = s->target.never};
+	s->context = (struct probe_context){
+		.loader = &s->loader, .stacks = s->stacks, .self = s->target.never, .events = &s->events};
 	for (int i = 0; i < PROBES_MAX && s->plan->probes[i].type; i++) {
 		s->probes[i] = s->plan->probes[i].type->open(&s->context, s->plan->probes[i].options);
 		if (!s->probes[i])
@@ -387,6 +402,7 @@ int session__end_interval(struct session *s, bool last)
 	struct interval interval = {.number = ++s->number, .last = last, .wall_start = s->wall_start};
 	int err;
 
+	s->closing = true;
 	if (last)
 		session__settle(s);
 	session__visit(s); /* who waits across the cut */
@@ -431,6 +447,7 @@ int session__end_interval(struct session *s, bool last)
 	if (!last)
 		stacks__forget(s->stacks, forget_stack, s);
 	s->interval_start_ns = d.to_ns;
+	s->closing = false;
 	return err;
 }
 
@@ -549,6 +566,7 @@ int session__run(const struct session_plan *plan)
 	s->loader.ring_fd = s->loader.known_stacks_fd = s->loader.marks_fd = s->loader.raw_marks_fd = -1;
 	s->to_output.emit = to_output;
 	s->from_probe.emit = from_probe;
+	s->events.emit = on_event;
 	code = session__prepare(s);
 	if (!code && !plan->options->dry_run)
 		code = session__measure(s);

@@ -43,12 +43,12 @@ struct session {
 	struct account_book book;
 	struct loop loop;
 	struct buf subject;
-	struct point_stream to_output, from_probe;
+	struct point_stream to_output, from_probe, events;
 	uint64_t start_ns, interval_start_ns;
 	struct timespec wall_start; /* of the interval */
 	unsigned number;
 	uint64_t drained_bytes, refused, stacks_refused, files_failed;
-	bool sweep_wanted, progress_shown, helper_gave_up;
+	bool sweep_wanted, progress_shown, helper_gave_up, closing; /* closing: the interval `number` ends */
 	enum stop_reason stop;
 };
 

@@ -204,6 +204,20 @@ static int json__point(struct sink *sink, const struct point *point)
 	return end_line(j, &line);
 }
 
+/* Written at once, so that a reader sees it when it happens. */
+static int json__event(struct sink *sink, const struct interval *current, const struct point *point)
+{
+	struct json_sink *j = (struct json_sink *)sink;
+	int err = json__begin(sink, current);
+
+	if (!err)
+		err = json__point(sink, point);
+	errno = 0;
+	if (!err && fflush(j->stream))
+		err = errno ? -errno : -EIO;
+	return err;
+}
+
 static void put_coverage(struct json_line *line, const struct coverage *c)
 {
 	struct json_object *coverage = json_object_new_object(), *reasons = json_object_new_object();
@@ -299,6 +313,7 @@ const struct sink_type sink_json = {
 	.open = json__open,
 	.begin = json__begin,
 	.point = json__point,
+	.event = json__event,
 	.end = json__end,
 	.close = json__close,
 };

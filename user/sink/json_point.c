@@ -79,12 +79,12 @@ static void put_hist(struct json_line *line, struct json_object *into, const str
 
 	json_line__number(line, into, "count", h->count);
 	json_line__number(line, into, "sum", h->sum);
-	if (is_time && h->count)
-		json_line__number(line, into, "max", hist__max_ns(h));
-	else if (h->max)
-		json_line__number(line, into, "max", h->max);
-	for (size_t i = 0; is_time && h->count && i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
-		json_line__number(line, into, quantiles[i].name, hist__quantile_ns(h, quantiles[i].q));
+	if (h->count)
+		json_line__number(line, into, "max", is_time ? hist__max_ns(h) : hist__max_unit(h));
+	for (size_t i = 0; h->count && i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
+		json_line__number(line, into, quantiles[i].name,
+				  is_time ? hist__quantile_ns(h, quantiles[i].q)
+					  : hist__quantile_unit(h, quantiles[i].q));
 	json_line__text(line, into, "bucket_unit", is_time ? "s" : unit);
 	put_buckets(line, into, h, is_time);
 }
@@ -151,6 +151,8 @@ static void put_event(struct json_line *line, const struct event *event)
 
 	json_line__text(line, line->object, "event", event->type);
 	json_line__number(line, line->object, "time_ns", event->time_ns);
+	if (event->duration_ns)
+		json_line__number(line, line->object, "duration_ns", event->duration_ns);
 	for (size_t i = 0; i < event->count; i++) {
 		if (event->fields[i].text)
 			json_line__text(line, fields, event->fields[i].name, event->fields[i].text);
@@ -158,6 +160,8 @@ static void put_event(struct json_line *line, const struct event *event)
 			json_line__number(line, fields, event->fields[i].name, event->fields[i].number);
 	}
 	json_line__put(line, line->object, "fields", fields);
+	if (event->frames)
+		json_line__put(line, line->object, "frames", frames(line, event->frames, event->frame_count));
 }
 
 int json_point__write(struct json_line *line, const struct point *point)

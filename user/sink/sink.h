@@ -51,6 +51,9 @@ struct sink_type {
 	struct sink *(*open)(const struct sink_options *); /* NULL and errno; the file is opened here */
 	int (*begin)(struct sink *, const struct interval *);
 	int (*point)(struct sink *, const struct point *);
+	/* An event that is shown as it comes, also between two intervals; `current` has number, start and
+	 * subject. NULL: it has no place for them. */
+	int (*event)(struct sink *, const struct interval *current, const struct point *);
 	int (*end)(struct sink *, const struct interval *); /* 0, -EPIPE: the reader is gone, or -errno */
 	int (*close)(struct sink *, bool keep);		    /* keep false: leave no partial file behind */
 };

@@ -30,6 +30,7 @@ static const struct table_shape *const shapes[] = {
 	[SHAPE_VALUE] = &table_values,	[SHAPE_FUNCTIONS] = &table_functions,
 	[SHAPE_STACKS] = &table_stacks, [SHAPE_HISTOGRAM] = &table_histograms,
 	[SHAPE_STATES] = &table_states, [SHAPE_RANKING] = &table_rankings,
+	[SHAPE_ROWS] = &table_rows,
 };
 
 static void forget_sections(struct table_sink *t)
@@ -90,12 +91,20 @@ static int table__begin(struct sink *sink, const struct interval *interval)
 	return 0;
 }
 
+/* Metrics of rows stand in one table if they say so. */
+static bool is_together(const struct metric *a, const struct metric *b)
+{
+	if (a->shape != SHAPE_ROWS || b->shape != SHAPE_ROWS || !a->table || !b->table)
+		return a == b;
+	return !strcmp(a->table, b->table);
+}
+
 static struct section *find_section(struct table_sink *t, const struct metric *metric)
 {
 	struct section *s;
 
 	for (size_t i = t->count; i-- > 0;) {
-		if (t->sections[i].metric == metric)
+		if (is_together(t->sections[i].metric, metric))
 			return &t->sections[i];
 	}
 	s = reallocarray(t->sections, t->count + 1, sizeof(*s));
@@ -120,6 +129,35 @@ static int table__point(struct sink *sink, const struct point *point)
 		return -EINVAL;
 	s = find_section(t, point->metric);
 	return s ? s->shape->point(s->view, point) : -ENOMEM;
+}
+
+/* "14:03:27.123 slow call: ...", at once. */
+static int table__live_event(struct sink *sink, const struct interval *current, const struct point *point)
+{
+	struct table_sink *t = (struct table_sink *)sink;
+	struct timespec wall, monotonic;
+	struct buf line = {0};
+	uint64_t ago, at;
+	char clock[16];
+	struct tm tm;
+	int err;
+
+	(void)current;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_MONOTONIC, &monotonic);
+	ago = monotonic.tv_sec * 1000000000ULL + monotonic.tv_nsec - point->event->time_ns;
+	at = wall.tv_sec * 1000000000ULL + wall.tv_nsec - ago;
+	wall.tv_sec = at / 1000000000;
+	if (localtime_r(&wall.tv_sec, &tm) && strftime(clock, sizeof(clock), "%H:%M:%S", &tm))
+		buf__printf(&line, "%s.%03llu ", clock, (unsigned long long)(at / 1000000 % 1000));
+	table__event(&line, point);
+	err = buf__write(&line, t->stream);
+	buf__free(&line);
+	errno = 0;
+	if (!err && fflush(t->stream))
+		err = errno ? -errno : -EIO;
+	t->written = true;
+	return err;
 }
 
 /* "postgres[4127] 10.0 s, 1.89 CPUs, 0 lost, 94 % complete, own cost 0.2 %" */
@@ -288,6 +326,7 @@ const struct sink_type sink_table = {
 	.open = table__open,
 	.begin = table__begin,
 	.point = table__point,
+	.event = table__live_event,
 	.end = table__end,
 	.close = table__close,
 };

@@ -20,7 +20,10 @@ struct table_shape {
 };
 
 extern const struct table_shape table_values, table_functions, table_stacks, table_histograms, table_states,
-	table_rankings;
+	table_rankings, table_rows;
+
+/* "slow call: api[812] 12ms read fd=5", and below it the stack. */
+void table__event(struct buf *out, const struct point *point);
 
 extern const struct sink_type sink_table;
 

@@ -130,6 +130,19 @@ void page__amount(struct buf *out, const char *unit, uint64_t value)
 		buf__printf(out, " %s", unit);
 }
 
+void page__gauge(struct buf *out, const char *unit, double value)
+{
+	bool whole = !strcmp(unit, "By") || !strcmp(unit, "ns");
+
+	if (whole && value >= 0)
+		page__amount(out, unit, (uint64_t)(value + 0.5));
+	else if (!strcmp(unit, "%"))
+		buf__printf(out, value && value < 9.95 ? "%.1f %%" : "%.0f %%", value);
+	else
+		buf__printf(out, "%.4g%s%s", value, *unit && strcmp(unit, "1") ? " " : "",
+			    strcmp(unit, "1") ? unit : "");
+}
+
 /* who.comm need not end in a NUL. */
 void page__who(struct buf *out, const struct who *who)
 {

@@ -44,8 +44,9 @@ void page__seconds(struct buf *out, uint64_t ns);      /* "10.0 s", "250ms" */
 /* "94 %", "0.3 %", "<0.1 %"; 0 and 100 only if exact. */
 void page__share(struct buf *out, uint64_t part, uint64_t whole);
 void page__amount(struct buf *out, const char *unit,
-		  uint64_t value);			/* UCUM unit: "1.2ms", "4.0KiB", "1 873 sample" */
-void page__who(struct buf *out, const struct who *who); /* "xz[9001]", "814 wrk" for a thread */
+		  uint64_t value); /* UCUM unit: "1.2ms", "4.0KiB", "1 873 sample" */
+void page__gauge(struct buf *out, const char *unit, double value); /* likewise; "1": "0.25" is a number */
+void page__who(struct buf *out, const struct who *who);		   /* "xz[9001]", "814 wrk" for a thread */
 
 /* How every thread starts (_start, clone3, ...): says nothing about it. */
 bool page__is_start(const char *function);

@@ -35,30 +35,6 @@ static struct table_view *values__open(const struct metric *metric)
 	return v;
 }
 
-/* "exit: 812 api status=0 signal=9" */
-static void write_event(struct buf *out, const struct point *point)
-{
-	const struct event *event = point->event;
-	size_t from;
-
-	page__safe(out, event->type);
-	buf__puts(out, ": ");
-	from = out->len;
-	page__who(out, &point->who);
-	for (size_t i = 0; i < event->count; i++) {
-		const struct event_field *f = &event->fields[i];
-
-		buf__puts(out, out->len > from ? " " : "");
-		page__safe(out, f->name);
-		buf__putc(out, '=');
-		if (f->text)
-			page__safe(out, f->text);
-		else
-			buf__printf(out, "%llu", (unsigned long long)f->number);
-	}
-	buf__putc(out, '\n');
-}
-
 static void write_number(struct grid *g, const struct point *point)
 {
 	const struct metric *m = point->metric;
@@ -77,8 +53,7 @@ static void write_number(struct grid *g, const struct point *point)
 	if (m->kind == POINT_COUNTER)
 		page__amount(out, m->unit, point->counter);
 	else
-		buf__printf(out, "%.4g%s%s", point->gauge, *m->unit && strcmp(m->unit, "1") ? " " : "",
-			    strcmp(m->unit, "1") ? m->unit : "");
+		page__gauge(out, m->unit, point->gauge);
 }
 
 static int values__point(struct table_view *v, const struct point *point)
@@ -89,7 +64,7 @@ static int values__point(struct table_view *v, const struct point *point)
 		write_number(&v->grid, point);
 		return v->grid.text.failed ? -ENOMEM : 0;
 	case POINT_EVENT:
-		write_event(&v->events, point);
+		table__event(&v->events, point);
 		return v->events.failed ? -ENOMEM : 0;
 	default:
 		return -EINVAL;
