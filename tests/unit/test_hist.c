@@ -110,8 +110,9 @@ static void check_every_edge(bool is_ns)
 	for (uint32_t power = 0; power < HIST_SLOTS - 1; power++) {
 		uint64_t edge = edge_of(&bounds[power], is_ns);
 
-		if (is_ns && power + 1 < HIST_SLOTS - 1)
-			assert_int_equal(hist__upper_ns(power + 1), edge);
+		if (power + 1 < HIST_SLOTS - 1)
+			assert_int_equal(is_ns ? hist__upper_ns(power + 1) : hist__upper_unit(power + 1),
+					 edge);
 		for (int d = -1; d <= 1; d++) {
 			uint64_t value = edge + (uint64_t)d;
 			uint32_t slot = is_ns ? hist__slot_ns(value) : hist__slot_unit(value);
@@ -179,6 +180,23 @@ static void quantile_error_is_bounded(void **state)
 	}
 }
 
+static void quantile_error_of_units_is_bounded(void **state)
+{
+	static struct hist h;
+
+	(void)state;
+	for (uint64_t v = 1; v < 20000000000000ull; v += v < 100000 ? 1 : v / 997) {
+		memset(&h, 0, sizeof(h));
+		h.slot[hist__slot_unit(v)] = h.count = 1;
+		uint64_t got = hist__quantile_unit(&h, 0.5);
+		uint64_t error = got > v ? got - v : v - got;
+
+		assert_int_equal(hist__slot_unit(got), hist__slot_unit(v));
+		assert_true(error * 10000 <= v * 443 + 5000);
+		assert_true(hist__max_unit(&h) >= v);
+	}
+}
+
 static void quantiles_of_a_known_mixture(void **state)
 {
 	static struct hist h;
@@ -228,6 +246,7 @@ int main(void)
 		cmocka_unit_test(slots_of_units_are_exact),
 		cmocka_unit_test(bounds_are_contiguous),
 		cmocka_unit_test(quantile_error_is_bounded),
+		cmocka_unit_test(quantile_error_of_units_is_bounded),
 		cmocka_unit_test(quantiles_of_a_known_mixture),
 		cmocka_unit_test(merging_adds_and_keeps_what_is_known),
 	};

@@ -2,9 +2,15 @@
 /* sonde check: each measuring command opens and attaches what it needs, watches sonde itself for a moment and
  * ends. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +29,7 @@ static int ignore(void *context, void *record, size_t size)
 	return 0;
 }
 
-/* Something to see for samplers and for hooks of the scheduler. */
-static void live(void)
+static void spin_and_sleep(void)
 {
 	const struct timespec moment = {.tv_nsec = 500000};
 	uint64_t end = units__now_ns() + 3000000;
@@ -34,28 +39,83 @@ static void live(void)
 	nanosleep(&moment, NULL);
 }
 
+static void refused_connection(void)
+{
+	const struct sockaddr_in nobody = {
+		.sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	(void)connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody));
+	close(fd);
+}
+
+static void write_through(void)
+{
+	int fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "sonde", 5) == 5)
+		(void)fsync(fd);
+	close(fd);
+}
+
+/* A child waits for a lock, and its end wakes nobody; it is new memory to both. */
+static void child_with_a_lock(void)
+{
+	const struct timespec moment = {.tv_nsec = 500000};
+	uint32_t *word = mmap(NULL, sizeof(*word), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t child;
+
+	if (word == MAP_FAILED)
+		return;
+	*word = 2;
+	child = fork();
+	if (!child) {
+		syscall(SYS_futex, word, FUTEX_WAIT, 2, &moment, NULL, 0);
+		_exit(0);
+	}
+	syscall(SYS_futex, word, FUTEX_WAIT, 2, &moment, NULL, 0);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	munmap(word, sizeof(*word));
+}
+
+/* Something to see for every probe. */
+static void live(void)
+{
+	spin_and_sleep();
+	refused_connection();
+	write_through();
+	child_with_a_lock();
+}
+
 /* The loss account counts what its hooks see: that they are attached is not enough. */
 static int watch(struct probe *probe)
 {
 	uint64_t end = units__now_ns() + RUNS_WITHIN_NS, runs = 0;
-	struct loss seen;
+	const struct unit *unit = probe->type->unit(probe);
 	int err = probe->type->begin(probe, units__now_ns());
+	struct loss seen;
 
-	while (!err && !runs && units__now_ns() < end) {
+	while (unit && !err && !runs && units__now_ns() < end) {
 		live();
 		memset(&seen, 0, sizeof(seen));
-		unit__losses(probe->type->unit(probe), &seen);
-		runs = seen.count[PART_CPU][OUTCOME_HITS] + seen.count[PART_WALL_PREV][OUTCOME_HITS];
+		unit__losses(unit, &seen);
+		for (int part = 0; part < PART_COUNT; part++)
+			runs += seen.count[part][OUTCOME_HITS];
 	}
-	if (!err && !runs)
+	if (unit && !err && !runs)
 		fprintf(stderr, "its programs are attached, but do not run\n");
-	return err || runs ? err : -ENODATA;
+	return err || runs || !unit ? err : -ENODATA;
 }
 
 /* It works, but not with the first choice. */
 static void say_choice(const struct unit *u, struct buf *why)
 {
-	if (*u->why_not)
+	if (u && *u->why_not)
 		buf__printf(why, "loads as %s; refused: %s", u->image->name, u->why_not);
 }
 

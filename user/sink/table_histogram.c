@@ -200,15 +200,16 @@ static void draw_bars(const struct table_view *v, struct page *p)
 	grid__free(&g);
 }
 
-/* Quantiles stand in nanoseconds; of other units only what is exact is said. */
 static void draw_one(const struct table_view *v, struct page *p)
 {
 	bool is_time = !strcmp(v->metric->unit, "ns");
 	struct buf line = {0};
 
-	for (size_t i = 0; i < QUANTILES && is_time; i++) {
+	for (size_t i = 0; i < QUANTILES; i++) {
 		buf__printf(&line, "%s ", quantiles[i].name);
-		units__duration(&line, hist__quantile_ns(&v->all, quantiles[i].q));
+		page__amount(&line, v->metric->unit,
+			     is_time ? hist__quantile_ns(&v->all, quantiles[i].q)
+				     : hist__quantile_unit(&v->all, quantiles[i].q));
 		buf__puts(&line, "  ");
 	}
 	if (!is_time) {
@@ -216,10 +217,8 @@ static void draw_one(const struct table_view *v, struct page *p)
 		page__amount(&line, v->metric->unit, v->all.sum / v->all.count);
 		buf__puts(&line, "  ");
 	}
-	if (is_time || v->all.max) {
-		buf__puts(&line, "max ");
-		page__amount(&line, v->metric->unit, is_time ? hist__max_ns(&v->all) : v->all.max);
-	}
+	buf__puts(&line, "max ");
+	page__amount(&line, v->metric->unit, is_time ? hist__max_ns(&v->all) : hist__max_unit(&v->all));
 	page__wrap(p, INK_PLAIN, buf__text(&line), "  ");
 	p->out.failed |= line.failed;
 	buf__free(&line);

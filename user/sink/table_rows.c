@@ -355,7 +355,8 @@ static void put_parts(struct buf *out, struct row *row)
 {
 	uint64_t rest = 0;
 
-	qsort(row->parts, row->part_count, sizeof(*row->parts), compare_parts);
+	if (row->part_count)
+		qsort(row->parts, row->part_count, sizeof(*row->parts), compare_parts);
 	for (size_t i = 0; i < row->part_count; i++) {
 		if (i >= SPREAD_SHOWN) {
 			rest += row->parts[i].count;
@@ -449,6 +450,7 @@ static void rows__draw(struct table_view *v, struct page *p)
 
 		c->left = v->column[i].spread;
 		c->floor = v->column[i].spread ? 8 : 0;
+		c->boundary = v->column[i].spread ? ", " : NULL;
 		c->drop = i >= KEPT_COLUMNS ? (unsigned char)(i + 1) : 0;
 	}
 	if (v->metric->title)
