@@ -48,7 +48,7 @@ static uint64_t middle(const struct bounds *b, uint32_t slot)
 	uint32_t power = slot - HIST_INDEX_SHIFT, shift;
 
 	if (slot < HIST_INDEX_SHIFT)
-		return 0;
+		return high;
 	shift = 63 - power / 8;
 	value = b->middles[power % 8] >> shift;
 	if (shift)
