@@ -115,6 +115,26 @@ inline_always void target__on_exec(struct task_struct *task)
 		mark__set(task, MARK_WANTED);
 }
 
+/*
+ * At exit. When a thread that is not the leader executes a program, all others end, the leader too, and it
+ * takes the leader's place: then it needs its mark. Marks by number stay with the number.
+ */
+inline_always void target__on_exit(struct task_struct *task)
+{
+#ifndef RAW_TP
+	struct task_struct *heir;
+	u32 mark;
+
+	if (!(target.conditions & TARGET_MARKED) || READ(task, pid) != READ(task, tgid) ||
+	    !bpf_core_field_exists(task->signal->group_exec_task))
+		return;
+	heir = READ(task, signal, group_exec_task);
+	mark = mark__get(task);
+	if (heir && mark && heir != task)
+		mark__set(heir, mark);
+#endif
+}
+
 /* At fork: a thread shares its leader's mark; a child process inherits it with --follow, unless it has one.
  */
 inline_always void target__on_fork(struct task_struct *parent, struct task_struct *child, u64 clone_flags)

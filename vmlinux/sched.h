@@ -48,6 +48,7 @@ struct cfs_rq {
 
 struct sched_entity {
 	struct cfs_rq *cfs_rq;
+	u64 sum_exec_runtime; /* ns, up to the last tick or switch */
 };
 
 struct ns_common {
@@ -68,6 +69,22 @@ struct pid {
 	struct upid numbers[1];
 };
 
+/* What the threads of a process share. */
+struct signal_struct {
+	struct {
+		int counter;
+	} live; /* threads that have not begun to exit */
+	int group_exit_code;
+	struct task_struct *group_exec_task; /* the thread that executes; since 5.17 */
+	unsigned flags;			     /* SIGNAL_GROUP_EXIT */
+	u64 sum_sched_runtime;		     /* of threads that are gone, ns */
+	unsigned long maxrss;		     /* pages, at the end of the last thread */
+};
+
+struct linux_binprm {
+	const char *filename;
+};
+
 struct task_struct {
 	unsigned int __state; /* `state` before 2f064a59a11f (5.14): task_struct___state */
 	void *stack;
@@ -76,10 +93,12 @@ struct task_struct {
 	struct sched_entity se;
 	struct mm_struct *mm;
 	unsigned exit_state;
+	int exit_code;
 	unsigned in_iowait : 1;
 	unsigned in_memstall : 1; /* CONFIG_PSI */
 	unsigned pid, tgid;
-	struct task_struct *group_leader;
+	struct task_struct *real_parent, *group_leader;
+	struct signal_struct *signal;
 	struct pid *thread_pid;
 	u64 utime, stime;
 	u64 start_time;	    /* CLOCK_MONOTONIC, ns */
@@ -106,5 +125,6 @@ struct task_struct___state {
 #define TASK_NOLOAD	   0x400
 #define PF_KTHREAD	   0x00200000
 #define CLONE_THREAD	   0x00010000
+#define SIGNAL_GROUP_EXIT  0x4
 
 #endif

@@ -220,6 +220,13 @@ static int try_wall(struct buf *why)
 	return quietly(&probe_sched, &options, why);
 }
 
+static int try_processes(struct buf *why)
+{
+	const struct processes_options options = {.each = true};
+
+	return quietly(&probe_processes, &options, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -241,5 +248,7 @@ const struct check_command check__commands[] = {
 	 try_runq},
 	{"wall", "time by state", TRACING,
 	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "throttling"), try_wall},
+	{"processes", "starts and ends of processes", TRACING, USES(EVERYBODY, "tp_btf", "task_storage"),
+	 try_processes},
 	{NULL},
 };

@@ -75,7 +75,7 @@ struct probe_type {
 };
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
-extern const struct probe_type probe_cpu, probe_uprobe, probe_sched;
+extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_processes;
 
 struct cpu_options {
 	uint64_t frequency_hz;
@@ -87,6 +87,11 @@ struct uprobe_options {
 	uint64_t offset;      /* of the instruction in it */
 	bool at_return;	      /* of the function */
 	unsigned places;      /* for stacks in the making; 0: as many as are needed (tests) */
+};
+
+struct processes_options {
+	enum key_by by; /* pid, comm: of who started them */
+	bool each;
 };
 
 struct sched_options {

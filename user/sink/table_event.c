@@ -9,8 +9,10 @@ static void put_field(struct buf *out, const struct event_field *f)
 	buf__putc(out, '=');
 	if (f->text)
 		page__safe(out, f->text);
-	else
-		page__amount(out, f->unit ? f->unit : "1", f->number);
+	else if (f->unit)
+		page__amount(out, f->unit, f->number);
+	else /* the number of a process, or such */
+		buf__printf(out, "%llu", (unsigned long long)f->number);
 }
 
 static void put_stack(struct buf *out, const struct event *event)
