@@ -186,6 +186,15 @@ inline_always struct pids pids__of(struct task_struct *task)
 	return p;
 }
 
+inline_always u32 task__state(struct task_struct *task)
+{
+	struct task_struct___state *old = (void *)task;
+
+	if (bpf_core_field_exists(task->__state))
+		return READ(task, __state);
+	return READ(old, state);
+}
+
 inline_always u64 task__cgroup(struct task_struct *task)
 {
 	return READ(task__cast(task), cgroups, dfl_cgrp, kn, id);
