@@ -8,7 +8,7 @@
 #define SONDE_WAIT_BPF_H
 
 #include "stack.bpf.h"
-#include "file.bpf.h"
+#include "descriptors.bpf.h"
 
 const volatile struct sched_config config;
 

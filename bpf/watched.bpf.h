@@ -125,8 +125,8 @@ static __noinline void watched__ask(struct watched *w, struct task_struct *task)
 		key__of(task, &w->a, &w->b);
 }
 
-/* NULL: not watched, or (counted) no memory to tell. */
-inline_always struct watched *watched__get(struct task_struct *task, struct loss *l)
+/* Whether it is `wanted` stands in what is returned, beside its state. NULL: (counted) no memory to tell. */
+inline_always struct watched *watched__look(struct task_struct *task, struct loss *l)
 {
 	struct watched *w = watched__make(task);
 
@@ -137,7 +137,15 @@ inline_always struct watched *watched__get(struct task_struct *task, struct loss
 	}
 	if (w->generation != *(volatile u64 *)&control.generation + 1)
 		watched__ask(w, task);
-	return w->wanted ? w : NULL;
+	return w;
+}
+
+/* NULL: not watched, or no memory to tell. */
+inline_always struct watched *watched__get(struct task_struct *task, struct loss *l)
+{
+	struct watched *w = watched__look(task, l);
+
+	return w && w->wanted ? w : NULL;
 }
 
 inline_always void watched__ask_again(struct task_struct *task)

@@ -13,6 +13,14 @@ struct pt_regs {
 	s32 syscallno;
 };
 
+struct thread_info {
+	unsigned long flags;
+};
+
+struct task_struct___arm64 {
+	struct thread_info thread_info;
+};
+
 #pragma clang attribute pop
 
 /* As the context of a perf event shows them (arch/arm64/include/uapi/asm/ptrace.h): an interface, not
@@ -44,7 +52,14 @@ struct bpf_perf_event_data {
 #define REGS_INTERRUPTED(syscall_number) ((int)(syscall_number) < 0)
 #define REGS_HOLD_RETURN(syscall_number) 0
 /* 32-bit code, with system call numbers of its own: PSR_MODE32_BIT. */
-#define REGS_COMPAT(regs)  ((READ(regs, pstate) & 0x10) != 0)
+#define REGS_COMPAT(regs) ((READ(regs, pstate) & 0x10) != 0)
+/* TIF_32BIT (arch/arm64/include/asm/thread_info.h) */
+#define TASK_IN_COMPAT_CALL(task)                                        \
+	({                                                               \
+		struct task_struct___arm64 *task_arm64 = (void *)(task); \
+		(READ(task_arm64, thread_info.flags) >> 22 & 1) != 0;    \
+	})
+#define X32_CALL	   0 /* there is no such */
 #define KERNEL_STACK_BYTES 16384
 
 #endif

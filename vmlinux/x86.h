@@ -12,6 +12,14 @@ struct pt_regs {
 		sp; /* cs: 16 bits since 65c9cc9e2c14 (6.9) */
 };
 
+struct thread_info {
+	u32 status;
+};
+
+struct task_struct___x86 {
+	struct thread_info thread_info;
+};
+
 #pragma clang attribute pop
 
 /* As the context of a perf event shows them (arch/x86/include/uapi/asm/ptrace.h): an interface, not
@@ -52,7 +60,14 @@ struct bpf_perf_event_data {
 /* System calls whose caller keeps its return address in a register: vfork, lest the child overwrites it. */
 #define REGS_HOLD_RETURN(syscall_number) ((syscall_number) == 58)
 /* 32-bit code, with system call numbers of its own: __USER32_CS. */
-#define REGS_COMPAT(regs)  ((READ(regs, cs) & 0xffff) == 0x23)
+#define REGS_COMPAT(regs) ((READ(regs, cs) & 0xffff) == 0x23)
+/* In a 32-bit system call, which 64-bit code may make, too: TS_COMPAT. */
+#define TASK_IN_COMPAT_CALL(task)                                    \
+	({                                                           \
+		struct task_struct___x86 *task_x86 = (void *)(task); \
+		(READ(task_x86, thread_info.status) & 2) != 0;       \
+	})
+#define X32_CALL	   0x40000000 /* the kernel's __X32_SYSCALL_BIT */
 #define KERNEL_STACK_BYTES 16384
 
 #endif

@@ -233,7 +233,8 @@ struct thread_record {
 	X(MEMORY, "memory")	  /* faults, reclaims, compactions, kills */  \
 	X(PROCESSES, "processes") /* forks, execs and exits */                \
 	X(LOCKS, "locks")	  /* waits for a lock that ended */           \
-	X(EVENT, "event")	  /* events that cross by themselves */
+	X(EVENT, "event")	  /* events that cross by themselves */       \
+	X(PROGRAM, "program")	  /* runs that the kernel left out */
 
 #define OUTCOMES(X)                                                                                         \
 	X(HITS, "hits", 0)                                                                                  \
@@ -251,8 +252,9 @@ struct thread_record {
 	X(MISSED, "missed", 1) /* the kernel did not report the wakeup: when the wait ended is not known */ \
 	X(UNSEEN, "unseen", 0) /* the kernel did not report when a thread was woken or began to run */      \
 	X(SUPPRESSED, "suppressed",                                                                         \
-	  0)		   /* more events than may cross in a second; they are aggregated all the same */   \
-	X(BUSY, "busy", 0) /* changed all the time while it was read: read again at once */
+	  0) /* more events than may cross in a second; they are aggregated all the same */                 \
+	X(RECURSION, "recursion", 1) /* another run of the program was preempted on that CPU */             \
+	X(BUSY, "busy", 0)	     /* changed all the time while it was read: read again at once */
 
 enum loss_part {
 #define X(name, word) PART_##name,

@@ -227,6 +227,13 @@ static int try_processes(struct buf *why)
 	return quietly(&probe_processes, &options, why);
 }
 
+static int try_syscalls(struct buf *why)
+{
+	const struct syscalls_options options = {0};
+
+	return quietly(&probe_syscalls, &options, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -250,5 +257,7 @@ const struct check_command check__commands[] = {
 	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "throttling"), try_wall},
 	{"processes", "starts and ends of processes", TRACING, USES(EVERYBODY, "tp_btf", "task_storage"),
 	 try_processes},
+	{"syscalls", "system calls", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"),
+	 try_syscalls},
 	{NULL},
 };

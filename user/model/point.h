@@ -35,11 +35,11 @@ struct metric {
 	const char *labels[4]; /* names; NULL-terminated if fewer */
 
 	/* SHAPE_ROWS */
-	const char *table; /* which table: metrics with the same pointer or text stand in one */
-	const char
-		*columns; /* "WORD[:title] ...": of a histogram count, total, mean, p50, p90, p95, p99, max;
-			     of a number `value`. A `*` before one: rows are sorted by it, largest first */
-	bool spread;	  /* the last label is no part of the row: "ENOENT 13, EBADF 7" in the column */
+	const char *table;   /* which table: metrics with the same pointer or text stand in one */
+	const char *columns; /* "WORD[:title] ...": of a histogram count, total, mean, p50, p90, p95, p99,
+				max; of a number `value`. A `*` before one: rows are sorted by it, largest
+				first. SHAPE_STACKS: the title of what is counted, NULL: waits */
+	bool spread;	     /* the last label is no part of the row: "ENOENT 13, EBADF 7" in the column */
 };
 
 /* Who it is about; what a probe does not know is 0 or "". start_ns is CLOCK_BOOTTIME: (tgid, start_ns) is a

@@ -108,6 +108,7 @@ struct unit {
 	struct control *control; /* .bss, shared with the kernel */
 	size_t control_size;
 	int cells[2], cells_outer, cells_active;
+	uint64_t recursions_before;	/* runs left out that do not count */
 	bool shares_maps, shares_marks; /* that were made with an object before this one */
 	char why_not[256];		/* why better alternatives were not taken */
 };
@@ -133,6 +134,9 @@ void unit__use_uprobe_multi(struct unit *u, const char *program); /* in `prepare
 /* At a file offset of a regular file; pid -1: in all processes. 0 or -errno. */
 int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
 			bool at_return);
+/* On a classic tracepoint, "raw_syscalls/sys_enter", by a perf event; its section's name is "tracepoint". 0
+ * or -errno: ENOENT: no such event; EPERM and others: no tracefs. */
+int unit__attach_tracepoint(struct unit *u, const char *program, const char *event);
 int unit__map_fd(const struct unit *u, const char *map);
 
 /* Flips the cells and takes out what the kernel side has counted until then: array owned by the caller. */
@@ -144,6 +148,8 @@ struct cell_row {
 };
 int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count);
 void unit__losses(const struct unit *u, struct loss *sum); /* adds; u NULL: nothing, as below */
+/* What the kernel left out until now was nobody's loss: nothing was counted yet. */
+void unit__forget_recursions(struct unit *u);
 /* Run time and runs of all programs so far, as far as statistics were on. */
 void unit__cost(const struct unit *u, uint64_t *run_ns, uint64_t *runs);
 /* Bytes of kernel memory that the maps take at most; those that an object before this one made are left out.

@@ -75,7 +75,7 @@ struct probe_type {
 };
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
-extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_processes;
+extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_syscalls, probe_processes;
 
 struct cpu_options {
 	uint64_t frequency_hz;
@@ -92,6 +92,14 @@ struct uprobe_options {
 struct processes_options {
 	enum key_by by; /* pid, comm: of who started them */
 	bool each;
+};
+
+struct syscalls_options {
+	const char *calls; /* names with commas, checked; NULL: all */
+	enum key_by by;
+	uint64_t slow_ns; /* calls of this length or more are told one by one; 0: none */
+	bool stacks;	  /* of the slow calls; of all if none is told */
+	bool by_event;	  /* classic tracepoints, whatever the canary says (tests) */
 };
 
 struct sched_options {

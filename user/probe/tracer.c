@@ -2,6 +2,7 @@
 #include "probe/tracer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,23 @@ static int prepare(void *context, struct unit *u, int attempt)
 	return t->type->prepare ? t->type->prepare(t, u, attempt) : 0;
 }
 
+static int load(struct tracer *t)
+{
+	const struct tracer_type *type = t->type;
+	int err = unit__load(&t->unit, t->probe.context->loader, type->image,
+			     type->attempts ? type->attempts : 1, prepare, t);
+	char what[96];
+
+	snprintf(what, sizeof(what), "load %s", type->what);
+	return err ? loader__explain(what, err, t->unit.why_not) : 0;
+}
+
+int tracer__reload(struct tracer *t)
+{
+	unit__close(&t->unit);
+	return load(t);
+}
+
 struct tracer *tracer__open(size_t size, const struct tracer_type *type, const struct probe_type *probe_type,
 			    struct probe_context *context, enum key_by by,
 			    void (*set)(struct tracer *, const void *options), const void *options)
@@ -98,11 +116,9 @@ struct tracer *tracer__open(size_t size, const struct tracer_type *type, const s
 	t->by = by;
 	if (set)
 		set(t, options);
-	err = unit__load(&t->unit, context->loader, type->image, type->attempts ? type->attempts : 1, prepare,
-			 t);
+	err = load(t);
 	if (!err)
 		return t;
-	loader__explain(type->what, err, t->unit.why_not);
 	tracer__close(&t->probe);
 	errno = -err;
 	return NULL;

@@ -47,6 +47,9 @@ bool tracer__always(const struct tracer *t, int attempt);
 struct tracer *tracer__open(size_t size, const struct tracer_type *type, const struct probe_type *probe_type,
 			    struct probe_context *context, enum key_by by,
 			    void (*set)(struct tracer *, const void *options), const void *options);
+/* With other programs, before anything was counted. Nothing of it is attached then. 0 or -errno, after one
+ * line on stderr. */
+int tracer__reload(struct tracer *t);
 /* Functions of struct probe_type. */
 int tracer__attach(struct probe *probe);
 int tracer__begin(struct probe *probe, uint64_t start_ns);

@@ -13,7 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/units.h"
-#include "probe/loader.h"
+#include "probe/unit_private.h"
 
 int unit__set(struct unit *u, const char *variable, const void *value, size_t size)
 {
@@ -262,8 +262,7 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 	return err;
 }
 
-/* Takes ownership. */
-static int keep(struct unit *u, struct bpf_link *link)
+int unit__keep(struct unit *u, struct bpf_link *link)
 {
 	if (!link)
 		return -errno;
@@ -279,7 +278,7 @@ int unit__attach(struct unit *u, const char *program)
 {
 	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
 
-	return p ? keep(u, bpf_program__attach(p)) : -ENOENT;
+	return p ? unit__keep(u, bpf_program__attach(p)) : -ENOENT;
 }
 
 int unit__attach_all(struct unit *u, const char **program)
@@ -292,7 +291,7 @@ int unit__attach_all(struct unit *u, const char **program)
 		if (!bpf_program__autoload(p) || bpf_program__expected_attach_type(p) == BPF_TRACE_ITER ||
 		    !strcmp(bpf_program__name(p), "on_mapping")) /* attached when it was loaded */
 			continue;
-		err = keep(u, bpf_program__attach(p));
+		err = unit__keep(u, bpf_program__attach(p));
 		if (err == -EOPNOTSUPP) /* only its probe knows where */
 			err = 0;
 		*program = bpf_program__name(p);
@@ -300,53 +299,6 @@ int unit__attach_all(struct unit *u, const char **program)
 			break;
 	}
 	return err;
-}
-
-/* As union bpf_attr has it, which is younger than the headers that we build with. */
-struct uprobe_multi {
-	uint32_t program_fd, target_fd, attach_type, flags;
-	uint64_t path, offsets, reference_counters, cookies;
-	uint32_t count, at_return, pid, reserved;
-};
-
-int uprobe_multi__attach(int program_fd, const char *path, uint64_t offset, pid_t pid, bool at_return)
-{
-	const struct uprobe_multi link = {
-		.program_fd = (uint32_t)program_fd,
-		.attach_type = UPROBE_MULTI,
-		.path = (uintptr_t)path,
-		.offsets = (uintptr_t)&offset,
-		.count = 1,
-		.at_return = at_return,
-		.pid = (uint32_t)pid,
-	};
-	int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
-
-	return fd < 0 ? -errno : fd;
-}
-
-void unit__use_uprobe_multi(struct unit *u, const char *program)
-{
-	bpf_program__set_expected_attach_type(bpf_object__find_program_by_name(u->object, program),
-					      (enum bpf_attach_type)UPROBE_MULTI);
-}
-
-/* By the descriptor, so that it is the file that was looked at. Links of the younger kind are for all: before
- * 46ba0e49b642 (6.10) they took a process for its first thread. */
-int unit__attach_uprobe(struct unit *u, const char *program, pid_t pid, int fd, uint64_t offset,
-			bool at_return)
-{
-	struct bpf_program *p = bpf_object__find_program_by_name(u->object, program);
-	LIBBPF_OPTS(bpf_uprobe_opts, options, .retprobe = at_return);
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (!p)
-		return -ENOENT;
-	if ((int)bpf_program__expected_attach_type(p) != UPROBE_MULTI)
-		return keep(u, bpf_program__attach_uprobe_opts(p, pid, path, offset, &options));
-	u->link_fd = uprobe_multi__attach(bpf_program__fd(p), path, offset, 0, at_return);
-	return u->link_fd < 0 ? u->link_fd : 0;
 }
 
 int unit__map_fd(const struct unit *u, const char *map)
@@ -430,10 +382,35 @@ int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
 	return cells__take(full, u->loader->cpus, rows, count);
 }
 
+/* Runs that the kernel left out since another of the same program was on that CPU: each is an event of which
+ * the program's own account knows nothing. */
+static uint64_t unit__recursions(const struct unit *u)
+{
+	struct bpf_program *p;
+	uint64_t misses = 0;
+
+	bpf_object__for_each_program(p, u->object)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t size = sizeof(info);
+		int fd = bpf_program__fd(p);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size))
+			misses += info.recursion_misses;
+	}
+	return misses - u->recursions_before;
+}
+
+void unit__forget_recursions(struct unit *u)
+{
+	u->recursions_before += unit__recursions(u);
+}
+
 void unit__losses(const struct unit *u, struct loss *sum)
 {
 	int cpus = u ? u->loader->cpus : 0;
 	struct loss *per_cpu = cpus ? calloc(cpus, sizeof(*per_cpu)) : NULL;
+	uint64_t recursions = u ? unit__recursions(u) : 0;
 	uint32_t key = 0;
 
 	if (per_cpu && !bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu))
@@ -443,6 +420,8 @@ void unit__losses(const struct unit *u, struct loss *sum)
 				for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
 					sum->count[part][outcome] += per_cpu[cpu].count[part][outcome];
 		}
+	sum->count[PART_PROGRAM][OUTCOME_HITS] += recursions;
+	sum->count[PART_PROGRAM][OUTCOME_RECURSION] += recursions;
 	free(per_cpu);
 }
 

@@ -20,6 +20,7 @@ struct cell {
 };
 
 struct part { /* of a spread cell: "ENOENT 13" */
+	size_t column;
 	char *name;
 	uint64_t count;
 };
@@ -27,7 +28,7 @@ struct part { /* of a spread cell: "ENOENT 13" */
 struct row {
 	char *who, *label[4]; /* owned, printable */
 	struct cell cell[COLUMNS];
-	struct part *parts; /* of the one spread column that a table may have */
+	struct part *parts; /* of all spread columns */
 	size_t part_count;
 };
 
@@ -299,7 +300,7 @@ static int add_part(struct row *row, size_t at, const struct point *point)
 		return -ENOMEM;
 	row->parts = parts;
 	parts += row->part_count;
-	*parts = (struct part){.name = printable(point->label[last]), .count = point->counter};
+	*parts = (struct part){.column = at, .name = printable(point->label[last]), .count = point->counter};
 	if (!parts->name)
 		return -ENOMEM;
 	row->part_count++;
@@ -351,18 +352,20 @@ static int compare_parts(const void *a, const void *b)
 	return x->count != y->count ? (x->count < y->count ? 1 : -1) : strcmp(x->name, y->name);
 }
 
-static void put_parts(struct buf *out, struct row *row)
+static void put_parts(struct buf *out, struct row *row, size_t column)
 {
 	uint64_t rest = 0;
+	size_t shown = 0;
 
-	if (row->part_count)
-		qsort(row->parts, row->part_count, sizeof(*row->parts), compare_parts);
+	qsort(row->parts, row->part_count, sizeof(*row->parts), compare_parts);
 	for (size_t i = 0; i < row->part_count; i++) {
-		if (i >= SPREAD_SHOWN) {
+		if (row->parts[i].column != column)
+			continue;
+		if (shown == SPREAD_SHOWN) {
 			rest += row->parts[i].count;
 			continue;
 		}
-		buf__printf(out, "%s%s ", i ? ", " : "", row->parts[i].name);
+		buf__printf(out, "%s%s ", shown++ ? ", " : "", row->parts[i].name);
 		page__amount(out, "1", row->parts[i].count);
 	}
 	if (rest) {
@@ -415,7 +418,7 @@ static void fill(struct table_view *v, struct grid *g, size_t shown, bool with_w
 			struct buf *out = grid__cell(g, INK_PLAIN);
 
 			if (v->column[i].spread)
-				put_parts(out, row);
+				put_parts(out, row, i);
 			else
 				buf__puts(out, row->cell[i].text ? row->cell[i].text : "");
 		}

@@ -326,7 +326,7 @@ static void add_columns(const struct table_view *v, struct grid *g, const struct
 	struct grid_column *c;
 
 	grid__column(g, strcmp(v->metric->unit, "ns") ? "value" : "time");
-	grid__column(g, "waits")->drop = 2;
+	grid__column(g, v->metric->columns ? v->metric->columns : "waits")->drop = 2;
 	if (has->open)
 		grid__column(g, "open")->drop = 2;
 	if (has->quantiles) {
@@ -334,7 +334,7 @@ static void add_columns(const struct table_view *v, struct grid *g, const struct
 		grid__column(g, "p99")->drop = 3;
 	}
 	if (has->reason) {
-		c = grid__column(g, "reason");
+		c = grid__column(g, v->metric->labels[0]);
 		c->left = true;
 		c->floor = 7;
 		c->limit = 16;

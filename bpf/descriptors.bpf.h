@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* From a descriptor of a thread to what its file is. For objects that define USES_CASTS, or read by copy. */
-#ifndef SONDE_FILE_BPF_H
-#define SONDE_FILE_BPF_H
+#ifndef SONDE_DESCRIPTORS_BPF_H
+#define SONDE_DESCRIPTORS_BPF_H
 
 #include "common.bpf.h"
 #include "fs.h"

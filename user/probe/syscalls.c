@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The syscalls probe: its programs, how they are hooked in, and the calls that are open. */
+#include "probe/syscalls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "base/msg.h"
+#include "probe/canary.h"
+
+#define CELLS_TOGETHER 8192  /* some hundred calls, each with some dozens of durations */
+#define CELLS_BY_KEY   32768 /* of many processes or cgroups */
+
+static const struct hook hooks[] = {
+	{"sys_enter, sys_exit", "tp_btf, raw_tp; raw_syscalls/sys_enter, sys_exit where these miss calls",
+	 "everything"},
+	{"iter/task", "plain", "calls that are open at an interval's end"},
+	{"sched_process_exec", "tp_btf, raw_tp",
+	 "COMMAND; targets by name or user after an exec; --by pid, comm"},
+	{"task_newtask", "tp_btf, raw_tp", "children (--follow, COMMAND)"},
+	{"task_rename", "tp_btf, raw_tp", "--comm and --by pid, comm after a rename"},
+	{"cgroup_attach_task", "tp_btf, raw_tp", "threads moved between cgroups (--cgroup, --by cgroup)"},
+	{NULL},
+};
+
+/* --- the object */
+
+static bool by_event(const struct tracer *t)
+{
+	return ((const struct syscalls *)t)->hook == HOOK_EVENT;
+}
+
+static bool with_stacks(const struct tracer *t)
+{
+	return ((const struct syscalls *)t)->options.stacks;
+}
+
+static bool wants_begin(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return !by_event(t);
+}
+
+static bool wants_end(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return !by_event(t) && !with_stacks(t);
+}
+
+static bool wants_end_stack(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return !by_event(t) && with_stacks(t);
+}
+
+static bool wants_begin_event(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return by_event(t);
+}
+
+static bool wants_end_event(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return by_event(t) && !with_stacks(t);
+}
+
+static bool wants_end_event_stack(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return by_event(t) && with_stacks(t);
+}
+
+static const struct tracer_program programs[] = {
+	{"on_begin", wants_begin},	   {"on_end", wants_end},
+	{"on_end_stack", wants_end_stack}, {"on_begin_event", wants_begin_event},
+	{"on_end_event", wants_end_event}, {"on_end_event_stack", wants_end_event_stack},
+	{"open_calls", tracer__always},	   {NULL},
+};
+
+/* Attempts: with and without typed casts, and without reads of user memory (lockdown). */
+#define ATTEMPTS	    4
+#define HAS_CASTS(attempt)  (!((attempt)&1))
+#define HAS_TABLES(attempt) (!((attempt)&2))
+
+/* Few processes that alone can be meant: everybody else's calls cost a comparison. */
+static void name_own(const struct loader *l, struct syscalls_config *config)
+{
+	const struct target_filter *filter = &l->target->filter;
+
+	if (!(filter->conditions & TARGET_MARKED) || filter->follow || l->pid_namespace ||
+	    l->target->count > CALL_OWN)
+		return;
+	config->own_are_threads = !!(filter->conditions & TARGET_THREADS);
+	for (size_t i = 0; i < l->target->count; i++)
+		config->own[config->own_count++] = (uint32_t)l->target->pids[i];
+}
+
+static int prepare(struct tracer *t, struct unit *u, int attempt)
+{
+	const struct syscalls *s = (const struct syscalls *)t;
+	const struct syscalls_options *o = &s->options;
+	unsigned cells = t->by == BY_NONE && !o->stacks ? CELLS_TOGETHER : CELLS_BY_KEY;
+	bool casts = HAS_CASTS(attempt), kernel = false;
+	struct syscalls_config config = {
+		.slow_ns = o->slow_ns,
+		.stacks_ns = o->slow_ns,
+		.canary = s->mark,
+		.filtered = o->calls != NULL,
+		.guard = s->hook == HOOK_GUARDED,
+	};
+	int err;
+
+	call__flags(o->calls, config.native, config.compat);
+	name_own(u->loader, &config);
+	if (!HAS_TABLES(attempt))
+		unit__without_tables(u);
+	if (!u->image->raw)
+		unit__set(u, "casts", &casts, sizeof(casts));
+	unit__set(u, "stack_kernel", &kernel, sizeof(kernel)); /* the hook's own */
+	err = unit__set(u, "config", &config, sizeof(config));
+	if (!err)
+		err = unit__resize(u, "cells_a", cells);
+	return err ? err : unit__resize(u, "cells_b", cells);
+}
+
+static const struct tracer_type type = {
+	.image = "syscalls",
+	.what = "the programs on system calls",
+	.part = PART_SYSCALLS,
+	.attempts = ATTEMPTS,
+	.programs = programs,
+	.prepare = prepare,
+	.event = syscalls__event,
+};
+
+static void set(struct tracer *t, const void *options)
+{
+	struct syscalls *s = (struct syscalls *)t;
+
+	s->options = *(const struct syscalls_options *)options;
+	s->hook = s->options.by_event ? HOOK_EVENT : HOOK_RAW;
+	if (getrandom(&s->mark, sizeof(s->mark), GRND_NONBLOCK) != sizeof(s->mark))
+		s->mark = (uintptr_t)s ^ (uint64_t)getpid() << 32;
+}
+
+static struct probe *syscalls__open(struct probe_context *context, const void *options)
+{
+	const struct syscalls_options *o = options;
+
+	return (struct probe *)tracer__open(sizeof(struct syscalls), &type, &probe_syscalls, context, o->by,
+					    set, options);
+}
+
+/* --- hooks */
+
+static int attach_event(struct syscalls *s)
+{
+	struct unit *u = &s->tracer.unit;
+	int err = unit__attach_tracepoint(u, "on_begin_event", "raw_syscalls/sys_enter");
+
+	return err ? err
+		   : unit__attach_tracepoint(u, s->options.stacks ? "on_end_event_stack" : "on_end_event",
+					     "raw_syscalls/sys_exit");
+}
+
+static int attach_iterator(struct syscalls *s)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(s->tracer.unit.object, "open_calls");
+
+	s->open_link = bpf_program__attach_iter(p, NULL);
+	return s->open_link ? 0 : -errno;
+}
+
+static int attach(struct syscalls *s)
+{
+	const char *program = "the iterator";
+	int err = unit__attach_all(&s->tracer.unit, &program);
+
+	if (!err && s->hook == HOOK_EVENT) {
+		program = "classic tracepoints";
+		err = attach_event(s);
+	}
+	if (!err)
+		err = attach_iterator(s);
+	if (err && s->hook != HOOK_EVENT)
+		msg__error("cannot attach %s of the system calls: %s (see `sonde check`)", program,
+			   strerror(-err));
+	return err;
+}
+
+/* Whether all of some known calls came, both begin and end. */
+static bool canary_lives(struct syscalls *s)
+{
+	int fd = unit__map_fd(&s->tracer.unit, "canaries");
+	uint64_t calls = canary__sing(s->mark), came;
+
+	for (uint32_t which = 0; calls && which < 2; which++)
+		if (!bpf_map_lookup_elem(fd, &which, &came) && came != calls)
+			return false;
+	return true;
+}
+
+static int with_hook(struct syscalls *s, enum call_hook hook)
+{
+	int err;
+
+	bpf_link__destroy(s->open_link);
+	s->open_link = NULL;
+	s->hook = hook;
+	err = tracer__reload(&s->tracer);
+	return err ? err : attach(s);
+}
+
+static int syscalls__attach(struct probe *probe)
+{
+	struct syscalls *s = (struct syscalls *)probe;
+	int err = attach(s), why;
+
+	if (!err && s->hook == HOOK_RAW && !canary_lives(s)) {
+		why = with_hook(s, HOOK_EVENT);
+		err = why ? with_hook(s, HOOK_GUARDED) : 0;
+		if (why && !err)
+			msg__note("this kernel leaves out programs on system calls now and then, and its "
+				  "classic "
+				  "tracepoints cannot be had (%s): what was left out is counted as lost",
+				  strerror(-why));
+	}
+	if (err && s->hook == HOOK_EVENT)
+		msg__error("cannot attach to classic tracepoints: %s (see `sonde check`)", strerror(-err));
+	if (!err)
+		unit__forget_recursions(&s->tracer.unit);
+	return err;
+}
+
+static int syscalls__begin(struct probe *probe, uint64_t start_ns)
+{
+	/* what began before is told apart by it */
+	__atomic_store_n(&((struct tracer *)probe)->unit.control->previous_cut, start_ns, __ATOMIC_RELAXED);
+	return tracer__begin(probe, start_ns);
+}
+
+static void syscalls__close(struct probe *probe)
+{
+	if (probe)
+		bpf_link__destroy(((struct syscalls *)probe)->open_link);
+	tracer__close(probe);
+}
+
+/* --- calls that are open */
+
+#define READ_CALLS 256
+
+int syscalls__open_calls(struct syscalls *s, struct open_call **calls, size_t *count)
+{
+	size_t have = 0, room = READ_CALLS * sizeof(**calls);
+	int fd = bpf_iter_create(bpf_link__fd(s->open_link)), err = 0;
+	char *bytes = malloc(room), *grown;
+	ssize_t n = fd < 0 || !bytes ? 0 : 1;
+
+	if (fd < 0 || !bytes)
+		err = bytes ? -errno : -ENOMEM;
+	while (n > 0 && !err) {
+		n = read(fd, bytes + have, room - have);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+			n = 1;
+			continue;
+		}
+		if (n < 0)
+			err = -errno;
+		have += n > 0 ? (size_t)n : 0;
+		if (have < room)
+			continue;
+		grown = realloc(bytes, room *= 2);
+		bytes = grown ? grown : bytes;
+		err = grown ? err : -ENOMEM;
+	}
+	if (fd >= 0)
+		close(fd);
+	*calls = (struct open_call *)bytes;
+	*count = have / sizeof(**calls);
+	return err;
+}
+
+const struct probe_type probe_syscalls = {
+	.name = "syscalls",
+	.summary = "system calls: how often, how long, with which errors, and who makes the slow ones",
+	.metrics = syscalls__metrics,
+	.hooks = hooks,
+	.open = syscalls__open,
+	.attach = syscalls__attach,
+	.begin = syscalls__begin,
+	.cut = tracer__cut,
+	.detach = tracer__detach,
+	.record = tracer__record,
+	.drain = syscalls__drain,
+	.unit = tracer__unit,
+	.close = syscalls__close,
+};
