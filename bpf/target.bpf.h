@@ -69,10 +69,8 @@ inline_always void mark__set(struct task_struct *task, u32 value)
 
 /* The cgroup or one of its ancestors is the target's. Direct loads through cgrp->ancestors[] are refused by
  * the verifier, so walk the parents. */
-inline_always bool target__in_cgroup(struct task_struct *task)
+inline_always bool target__has_cgroup(struct cgroup *cgroup)
 {
-	struct cgroup *cgroup = READ(task, cgroups, dfl_cgrp);
-
 	for (int level = 0; level < 32; level++) {
 		struct cgroup_subsys_state *parent;
 
@@ -86,7 +84,8 @@ inline_always bool target__in_cgroup(struct task_struct *task)
 	return false;
 }
 
-inline_always bool target__wants(struct task_struct *task)
+/* All conditions but that of the cgroup. */
+inline_always bool target__wants_anywhere(struct task_struct *task)
 {
 	struct task_struct *leader = READ(task, group_leader);
 	u32 conditions = target.conditions, mark;
@@ -105,7 +104,13 @@ inline_always bool target__wants(struct task_struct *task)
 		if (!glob__matches(&target.comm, comm))
 			return false;
 	}
-	return !(conditions & TARGET_CGROUP) || target__in_cgroup(task);
+	return true;
+}
+
+inline_always bool target__wants(struct task_struct *task)
+{
+	return target__wants_anywhere(task) &&
+	       (!(target.conditions & TARGET_CGROUP) || target__has_cgroup(READ(task, cgroups, dfl_cgrp)));
 }
 
 /* At exec: what was started for the measurement becomes the target. */

@@ -305,16 +305,16 @@ coverage_is_that_of_the_stacks() {
 # Each histogram of the file in itself: the buckets hold the count, the maximum lies in the highest that is occupied, no quantile lies above
 # it, and the sum lies between the buckets' bounds (not with stacks: a wait gives its time to the intervals that it spans).
 histograms_agree() {
-	json -n -e "def bound(\$o; \$i): pow(2; (\$o + \$i) / 8) * 1e9;"'
+	json -n -e "def bound(\$h; \$i): pow(2; (\$h.offset + \$i) / 8) * (if \$h.bucket_unit == \"s\" then 1e9 else 1 end);"'
 		[inputs | select(.type == "histogram" or .type == "stack") | (.type == "stack") as $stack | (if $stack then .histogram // empty else . end)
-			| . + {$stack} | select(.count > 0)] | length > 0 and all(.[]; . as $h | .zero_count as $zero
+			| . + {$stack} | select(.count > .zero_count)] | length > 0 and all(.[]; . as $h | .zero_count as $zero
 			| [.bucket_counts | to_entries[] | select(.value > 0)] as $b
 			| ($b[-1].key) as $top
 			| (($b | map(.value) | add) + $zero) == .count
-			and .max >= (bound(.offset; $top) | floor) and .max <= (bound(.offset; $top + 1) | ceil)
+			and .max >= (bound($h; $top) | floor) and .max <= (bound($h; $top + 1) | ceil)
 			and ([.p50, .p99, .p999 | . <= $h.max] | all)
-			and (.stack or .sum <= ($b | map(.value * bound($h.offset; .key + 1)) | add) + 1000 * .count
-				and .sum >= ($b | map(.value * bound($h.offset; .key)) | add) - 1000 * .count))' "${1:-$out}" >/dev/null ||
+			and (.stack or .sum <= ($b | map(.value * bound($h; .key + 1)) | add) + 1000 * .count
+				and .sum >= ($b | map(.value * bound($h; .key)) | add) - 1000 * .count))' "${1:-$out}" >/dev/null ||
 		fail "a histogram contradicts itself: $(grep -o '"count":[0-9]*,"sum":[0-9]*,"max":[0-9]*.*"offset":[-0-9]*' "${1:-$out}" | head -n 3)"
 }
 
