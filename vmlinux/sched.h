@@ -123,6 +123,7 @@ struct task_struct___state {
 #define TASK_TRACED	   0x8
 #define TASK_DEAD	   0x80
 #define TASK_NOLOAD	   0x400
+#define PF_WQ_WORKER	   0x00000020
 #define PF_KTHREAD	   0x00200000
 #define CLONE_THREAD	   0x00010000
 #define SIGNAL_GROUP_EXIT  0x4

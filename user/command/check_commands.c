@@ -234,6 +234,13 @@ static int try_syscalls(struct buf *why)
 	return quietly(&probe_syscalls, &options, why);
 }
 
+static int try_block(struct buf *why)
+{
+	const struct block_options options = {.by = BY_NONE};
+
+	return quietly(&probe_block, &options, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -259,5 +266,6 @@ const struct check_command check__commands[] = {
 	 try_processes},
 	{"syscalls", "system calls", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"),
 	 try_syscalls},
+	{"block", "block I/O", TRACING, USES(EVERYBODY, "tp_btf", "task_storage"), try_block},
 	{NULL},
 };

@@ -5,7 +5,7 @@
 
 #include "base/cli.h"
 
-extern const struct cli_command command_profile, command_offcpu, command_runq, command_wall,
+extern const struct cli_command command_profile, command_offcpu, command_runq, command_wall, command_block,
 	command_processes, command_syscalls, command_check, command_list, command_schema, command_convert,
 	command_diff, command_version, command_document;
 

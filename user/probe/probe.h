@@ -75,7 +75,8 @@ struct probe_type {
 };
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
-extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_syscalls, probe_processes;
+extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_syscalls, probe_processes,
+	probe_block;
 
 struct cpu_options {
 	uint64_t frequency_hz;
@@ -100,6 +101,11 @@ struct syscalls_options {
 	uint64_t slow_ns; /* calls of this length or more are told one by one; 0: none */
 	bool stacks;	  /* of the slow calls; of all if none is told */
 	bool by_event;	  /* classic tracepoints, whatever the canary says (tests) */
+};
+
+struct block_options {
+	enum key_by by;
+	uint64_t slow_ns; /* requests that take so long are told one by one; 0: none */
 };
 
 struct sched_options {
