@@ -195,15 +195,12 @@ int loader__open(struct loader *l, const struct target *target, const struct loa
 /* Mapped only when it is needed: while objects are loaded, the kernel's type information fills the memory. */
 static int loader__map_ring(struct loader *l)
 {
-	if (!l->ring)
-		l->ring = ring_buffer__new(l->ring_fd, l->on_record, l->context, NULL);
-	return l->ring ? 0 : -errno;
+	return l->ring.written ? 0 : ring__open(&l->ring, l->ring_fd, l->ring_bytes);
 }
 
 void loader__close(struct loader *l)
 {
-	ring_buffer__free(l->ring);
-	l->ring = NULL;
+	ring__close(&l->ring);
 	if (l->unwind_loop)
 		unwind_maps__close(&l->unwind);
 	l->unwind_loop = 0;
@@ -217,19 +214,12 @@ int loader__drain(struct loader *l)
 {
 	int err = loader__map_ring(l);
 
-	return err ? err : ring_buffer__consume(l->ring);
+	return err ? err : ring__drain(&l->ring, l->on_record, l->context);
 }
 
 void loader__forget_stack(struct loader *l, uint64_t hash)
 {
 	bpf_map_delete_elem(l->known_stacks_fd, &hash);
-}
-
-int loader__ring_epoll_fd(struct loader *l)
-{
-	int err = loader__map_ring(l);
-
-	return err ? err : ring_buffer__epoll_fd(l->ring);
 }
 
 struct raw_mark {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "probe/ring.h"
 #include "probe/target.h"
 #include "probe/unwind.h"
 #include "sonde/abi.h"
@@ -18,7 +19,6 @@
 struct bpf_link;
 struct bpf_object;
 struct bpf_program;
-struct ring_buffer;
 
 /* How user stacks are walked. */
 enum loader_unwind {
@@ -55,7 +55,7 @@ struct loader {
 	struct unwind_maps unwind;			      /* of unwind tables */
 	unsigned unwind_loop; /* UNWIND_LOOP_ of bpf/snapshot.bpf.h; 0: there are no tables */
 	bool wants_mappings;  /* no object watches mappings yet, and the kernel may have the hook */
-	struct ring_buffer *ring;
+	struct ring ring;
 	int (*on_record)(void *context, void *record, size_t size);
 	void *context;
 };
@@ -68,11 +68,10 @@ void loader__close(struct loader *l);
 /* One line on stderr: what could not be done, why, and which capability is missing if it is one. Returns err.
  */
 int loader__explain(const char *what, int err, const char *why);
-/* Hands over the records that are in the ring. Number of records or -errno. */
+/* Hands over the records that are in the ring now. Number of records or -errno. */
 int loader__drain(struct loader *l);
 /* A stack that will not come again. */
 void loader__forget_stack(struct loader *l, uint64_t hash);
-int loader__ring_epoll_fd(struct loader *l);
 /* A pidfd of a process, or of a thread; -1 and errno EINVAL: this kernel has none of threads (before
  * 64bef697d33b, 6.9). */
 int loader__pidfd(pid_t pid, bool thread);

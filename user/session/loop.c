@@ -34,9 +34,11 @@ enum source {
 	FROM_TARGET
 };
 
+/* The ring is hardly ever empty: what counts is that somebody has called for attention since. */
 static int watch(struct loop *l, int fd, enum source source, uint32_t index)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u64 = (uint64_t)index << 32 | source};
+	struct epoll_event e = {.events = EPOLLIN | (source == FROM_RING ? EPOLLET : 0),
+				.data.u64 = (uint64_t)index << 32 | source};
 
 	return fd < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
 }
@@ -124,7 +126,7 @@ static int arm(struct session *s)
 	if (!err)
 		err = watch(l, l->visit_fd, FROM_VISIT, 0);
 	if (!err)
-		err = watch(l, loader__ring_epoll_fd(&s->loader), FROM_RING, 0);
+		err = watch(l, s->loader.ring_fd, FROM_RING, 0);
 	if (!err && o->interval_ns) {
 		l->interval_fd = timer(o->interval_ns, o->interval_ns);
 		err = watch(l, l->interval_fd, FROM_INTERVAL, 0);
@@ -138,8 +140,8 @@ static int arm(struct session *s)
 
 #define TABLES_NS 3000000ULL /* at a time: the ring fills meanwhile */
 
-/* Halves when a quarter of the ring came at once or snapshots wait for their tables, grows while hardly
- * anything comes. */
+/* Halves when a quarter of the ring came at once or snapshots wait for their tables, shrinks faster when it
+ * may have been full, grows while hardly anything comes. */
 static void drain(struct session *s, bool timed)
 {
 	struct loop *l = &s->loop;
@@ -151,7 +153,7 @@ static void drain(struct session *s, bool timed)
 		every /= 2;
 	account__tick(&s->book, units__now_ns());
 	if (s->drained_bytes > s->loader.ring_bytes / 4)
-		every /= 2;
+		every /= s->drained_bytes > s->loader.ring_bytes / 2 ? 8 : 2;
 	else if (timed && s->drained_bytes < s->loader.ring_bytes / 20)
 		every += every / 4;
 	every = every < DRAIN_MIN_NS ? DRAIN_MIN_NS : every > DRAIN_MAX_NS ? DRAIN_MAX_NS : every;
