@@ -215,7 +215,15 @@ unit cli live vm lint: ## one suite of the tests: unit, cli, live, vm, lint
 	tests/run $@
 matrix: ## the suite vm with all its tests on every kernel that can run them: half an hour
 	VM_KERNELS="6.1 6.12 newest" VM_OLD=5.10 tests/run vm
-bench: all workloads oracles ## own cost beside other tools, and the slowdown of workloads
+# --- the ring by itself: a sonde whose only probe sends records as fast as a storm makes them
+$(B)/bench/%.bpf.o: tools/bench/ring/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(LLVM_STRIP) -g $@
+$(B)/bench/ring: tools/bench/ring/ring.c $(B)/bench/ring.bpf.o $(filter-out $(B)/user/probe/images.o,$(OBJS))
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $< $(filter-out %.bpf.o,$(filter %.o,$^)) $(LDLIBS) -o $@
+
+bench: all workloads oracles $(B)/bench/ring ## own cost beside other tools, and the slowdown of workloads
 	tools/bench/run
 soak: all workloads ## SOAK_SECONDS (7200) under churn: memory, descriptors and accounting must stay flat
 	tests/soak $(or $(SOAK_SECONDS),7200)
