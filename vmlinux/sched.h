@@ -32,7 +32,30 @@ struct mm_struct {
 	unsigned long start_code;
 	unsigned long start_stack;
 	unsigned long exec_vm; /* pages mapped as code */
+	unsigned long total_vm;
 	struct uprobes_state uprobes_state;
+};
+
+/* By kind: files, anonymous, swapped out, shared memory; since f1a7941243c1 (6.2). */
+struct percpu_counter {
+	s64 count; /* without what the CPUs have not added yet */
+};
+
+struct mm_struct___counters {
+	struct percpu_counter rss_stat[4];
+};
+
+struct mm_struct___atomics { /* before f1a7941243c1 (6.2) */
+	struct {
+		struct {
+			s64 counter;
+		} count[4];
+	} rss_stat;
+};
+
+struct task_io_accounting {
+	u64 rchar;	/* CONFIG_TASK_XACCT */
+	u64 read_bytes; /* CONFIG_TASK_IO_ACCOUNTING */
 };
 
 struct cred {
@@ -101,6 +124,8 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct pid *thread_pid;
 	u64 utime, stime;
+	unsigned long min_flt, maj_flt, nvcsw;
+	struct task_io_accounting ioac;
 	u64 start_time;	    /* CLOCK_MONOTONIC, ns */
 	u64 start_boottime; /* CLOCK_BOOTTIME, ns */
 	const struct cred *cred;
@@ -118,14 +143,15 @@ struct task_struct___state {
 #pragma clang attribute pop
 
 /* include/linux/sched.h; values are part of no ABI but unchanged over the whole matrix */
-#define TASK_INTERRUPTIBLE 0x1
-#define TASK_STOPPED	   0x4
-#define TASK_TRACED	   0x8
-#define TASK_DEAD	   0x80
-#define TASK_NOLOAD	   0x400
-#define PF_WQ_WORKER	   0x00000020
-#define PF_KTHREAD	   0x00200000
-#define CLONE_THREAD	   0x00010000
-#define SIGNAL_GROUP_EXIT  0x4
+#define TASK_INTERRUPTIBLE   0x1
+#define TASK_UNINTERRUPTIBLE 0x2
+#define TASK_STOPPED	     0x4
+#define TASK_TRACED	     0x8
+#define TASK_DEAD	     0x80
+#define TASK_NOLOAD	     0x400
+#define PF_WQ_WORKER	     0x00000020
+#define PF_KTHREAD	     0x00200000
+#define CLONE_THREAD	     0x00010000
+#define SIGNAL_GROUP_EXIT    0x4
 
 #endif

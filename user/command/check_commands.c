@@ -241,6 +241,13 @@ static int try_block(struct buf *why)
 	return quietly(&probe_block, &options, why);
 }
 
+static int try_memory(struct buf *why)
+{
+	const struct memory_options options = {.by = BY_PID, .stacks = true};
+
+	return quietly(&probe_memory, &options, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -267,5 +274,7 @@ const struct check_command check__commands[] = {
 	{"syscalls", "system calls", TRACING, USES(EVERYBODY, "tp_btf", "task_storage", "iter_task"),
 	 try_syscalls},
 	{"block", "block I/O", TRACING, USES(EVERYBODY, "tp_btf", "task_storage"), try_block},
+	{"memory", "faults, growth, reclaim, kills, page cache", TRACING,
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "stacks", LOOPS, "kallsyms"), try_memory},
 	{NULL},
 };

@@ -110,6 +110,8 @@ struct cgroup_list {
 /* `below` itself and all below it. 0 or -errno. */
 int cgroup_files__list(const struct cgroup_files *f, const char *below, size_t limit,
 		       struct cgroup_list *list);
+/* The path of one, by its id in that hierarchy: owned by the caller; NULL and errno. */
+char *cgroup_files__path(const struct cgroup_files *f, enum cgroup_hierarchy hierarchy, uint64_t id);
 void cgroup_list__free(struct cgroup_list *list);
 
 /* In which cgroup a process is, of one hierarchy: owned by the caller; NULL and errno. */

@@ -11,7 +11,8 @@
 #include "base/buf.h"
 #include "probe/cgroup_files.h"
 
-#define PROC_LIMIT 65536
+#define PROC_LIMIT   65536
+#define SEARCH_LIMIT 65536
 
 /* Takes over the path. */
 static int add(struct cgroup_list *list, size_t *room, char *path, uint64_t id)
@@ -102,6 +103,19 @@ static uint64_t directory_id(const char *root, const char *path)
 	return id;
 }
 
+/* `below` and what lies below it in one hierarchy, behind what is in the list. */
+static int add_hierarchy(const char *root, const char *below, bool has_ids, size_t limit,
+			 struct cgroup_list *list, size_t *room)
+{
+	size_t first = list->count;
+	uint64_t id = root ? directory_id(root, below) : 0;
+	int err = id ? add(list, room, strdup(below), has_ids ? id : 0) : 0;
+
+	for (size_t i = first; i < list->count && !err; i++)
+		err = add_children(root, list->at[i].path, has_ids, first + limit, list, room);
+	return err;
+}
+
 int cgroup_files__list(const struct cgroup_files *f, const char *below, size_t limit,
 		       struct cgroup_list *list)
 {
@@ -109,20 +123,29 @@ int cgroup_files__list(const struct cgroup_files *f, const char *below, size_t l
 	int err = 0;
 
 	*list = (struct cgroup_list){0};
-	for (int h = 0; h < CGROUP_HIERARCHIES && !err; h++) {
-		size_t first = list->count;
-		uint64_t id = f->root[h] ? directory_id(f->root[h], below) : 0;
-
-		if (id)
-			err = add(list, &room, strdup(below), h == CGROUP_V2 ? id : 0);
-		for (size_t i = first; i < list->count && !err; i++)
-			err = add_children(f->root[h], list->at[i].path, h == CGROUP_V2, first + limit, list,
-					   &room);
-	}
+	for (int h = 0; h < CGROUP_HIERARCHIES && !err; h++)
+		err = add_hierarchy(f->root[h], below, h == CGROUP_V2, limit, list, &room);
 	keep_one_of_each(list);
 	if (err)
 		cgroup_list__free(list);
 	return err;
+}
+
+char *cgroup_files__path(const struct cgroup_files *f, enum cgroup_hierarchy hierarchy, uint64_t id)
+{
+	struct cgroup_list list = {0};
+	char *found = NULL;
+	size_t room = 0;
+
+	(void)add_hierarchy(f->root[hierarchy], "/", true, SEARCH_LIMIT, &list,
+			    &room); /* what was found counts */
+	for (size_t i = 0; i < list.count && !found; i++)
+		if (list.at[i].id == id)
+			found = strdup(list.at[i].path);
+	cgroup_list__free(&list);
+	if (!found)
+		errno = ENOENT;
+	return found;
 }
 
 void cgroup_list__free(struct cgroup_list *list)

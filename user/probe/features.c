@@ -80,6 +80,28 @@ int features__tracepoints(const char *const *names, int *arguments, size_t count
 	return 0;
 }
 
+bool features__fentry(const char *function)
+{
+	const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = libbpf_find_vmlinux_btf_id(function, BPF_TRACE_FENTRY), program = -1, link = -1;
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY,
+		    .attach_btf_id = id > 0 ? (__u32)id : 0);
+
+	if (id > 0)
+		program =
+			bpf_prog_load(BPF_PROG_TYPE_TRACING, "fentry", "Dual BSD/GPL", nothing, 2, &options);
+	if (program >= 0)
+		link = bpf_raw_tracepoint_open(NULL, program);
+	if (program >= 0)
+		close(program);
+	if (link >= 0)
+		close(link);
+	return link >= 0;
+}
+
 bool features__irq_text(uint64_t range[2])
 {
 	FILE *f = fopen("/proc/kallsyms", "re");

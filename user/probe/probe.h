@@ -76,7 +76,7 @@ struct probe_type {
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
 extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_syscalls, probe_processes,
-	probe_block;
+	probe_block, probe_memory;
 
 struct cpu_options {
 	uint64_t frequency_hz;
@@ -106,6 +106,12 @@ struct syscalls_options {
 struct block_options {
 	enum key_by by;
 	uint64_t slow_ns; /* requests that take so long are told one by one; 0: none */
+};
+
+struct memory_options {
+	enum key_by by;
+	bool stacks;	  /* growth by stack */
+	uint64_t slow_ns; /* what takes as long is an event; 0: nothing */
 };
 
 struct sched_options {

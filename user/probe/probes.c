@@ -6,7 +6,8 @@
 #include "probe/probe.h"
 
 const struct probe_type *const probe__types[] = {
-	&probe_cpu, &probe_uprobe, &probe_sched, &probe_syscalls, &probe_processes, &probe_block, NULL};
+	&probe_cpu,	  &probe_uprobe, &probe_sched,	&probe_syscalls,
+	&probe_processes, &probe_block,	 &probe_memory, NULL};
 
 static const struct frame lost_frame = {.name = "[stack lost]", .object = "", .kind = FRAME_MARK};
 static const struct frame no_frame = {.name = "[stack not captured]", .object = "", .kind = FRAME_MARK};
