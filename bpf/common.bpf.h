@@ -47,16 +47,20 @@
 
 /*
  * Objects that define PREEMPTIBLE have programs that others of their kind may come in between, on the same
- * CPU (uprobes). They count by atomic instructions.
+ * CPU (uprobes). They count by atomic instructions; so do those that define INTERRUPTED, which have programs
+ * that run with interrupts off and others that may be interrupted.
  *
  * A global function is verified once, not once per path that leads to it. With preemption disabled the
  * verifier let nobody call one before 6.15, so in these objects they are static.
  */
 #ifdef PREEMPTIBLE
-#define GLOBAL		   static __noinline
+#define GLOBAL static __noinline
+#else
+#define GLOBAL __noinline
+#endif
+#if defined(PREEMPTIBLE) || defined(INTERRUPTED)
 #define count__add(at, by) ((void)__sync_fetch_and_add(at, by))
 #else
-#define GLOBAL		   __noinline
 #define count__add(at, by) ((void)(*(at) += (by)))
 #endif
 

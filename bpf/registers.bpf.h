@@ -49,4 +49,13 @@ inline_always bool registers__of(struct task_struct *task, struct registers *r, 
 	return true;
 }
 
+inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *task, enum user_access access)
+{
+	if (access == USER_CURRENT)
+		return bpf_probe_read_user(to, size, (void *)from);
+	if (access == USER_REMOTE)
+		return bpf_copy_from_user_task(to, size, (void *)from, task, 0);
+	return -1;
+}
+
 #endif

@@ -79,15 +79,6 @@ inline_always bool user__readable(enum user_access access)
 	return access == USER_REMOTE || (access == USER_CURRENT && config.user_reads);
 }
 
-inline_always long user__read(void *to, u32 size, u64 from, struct task_struct *task, enum user_access access)
-{
-	if (access == USER_CURRENT)
-		return bpf_probe_read_user(to, size, (void *)from);
-	if (access == USER_REMOTE)
-		return bpf_copy_from_user_task(to, size, (void *)from, task, 0);
-	return -1;
-}
-
 #define POLL_LOOK 16 /* descriptors of one poll that are looked at */
 
 /* Network if all descriptors are sockets; one of another kind: idle. The poll's array lies in the stack's

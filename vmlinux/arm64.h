@@ -46,6 +46,7 @@ struct bpf_perf_event_data {
 #define REGS_SYSCALL syscallno
 #define REGS_ARG1    orig_x0
 #define REGS_ARG2    regs[1]
+#define REGS_ARG3    regs[2]
 /* Entry by exception: syscallno is NO_SYSCALL (arch/arm64/include/asm/ptrace.h). */
 #define REGS_IN_EXCEPTION(syscall_number) ((int)(syscall_number) == -1)
 /* Not in a system call: interrupts store -1, too. */

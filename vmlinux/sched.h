@@ -28,11 +28,15 @@ struct uprobe_task {
 	unsigned long vaddr; /* the probed instruction, while its copy runs */
 };
 
+struct rw_semaphore {
+}; /* where it lies is all that is asked */
+
 struct mm_struct {
 	unsigned long start_code;
 	unsigned long start_stack;
 	unsigned long exec_vm; /* pages mapped as code */
 	unsigned long total_vm;
+	struct rw_semaphore mmap_lock;
 	struct uprobes_state uprobes_state;
 };
 

@@ -53,6 +53,7 @@ struct bpf_perf_event_data {
 #define REGS_SYSCALL orig_ax
 #define REGS_ARG1    di
 #define REGS_ARG2    si
+#define REGS_ARG3    dx
 /* Entry by exception: error_entry stores -1 over the error code (arch/x86/entry/entry_64.S). */
 #define REGS_IN_EXCEPTION(syscall_number) ((long)(syscall_number) == -1)
 /* Not in a system call: interrupts store a negative number, too. */

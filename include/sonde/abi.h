@@ -51,6 +51,7 @@ enum record_type {
 	RECORD_SWEEP,	  /* struct plain_record: membership of a cgroup changed, run the sweep */
 	RECORD_SNAPSHOT,  /* struct snapshot_record: a stack that user space unwinds */
 	RECORD_EVENT,	  /* struct event_record: one thing that happened */
+	RECORD_LOCK,	  /* struct lock_record (locks.h): a lock that was not seen before */
 };
 
 /* How a user stack ended. Words in user/stack/store.c. */

@@ -28,7 +28,7 @@ static void scan(const struct elf_file *f)
 	}
 	lookup__sort(l, ADDRESSES);
 	if (elf__section_by_type(f, SHT_SYMTAB, &table))
-		symtab__scan(f, &table, l, ADDRESSES, &taker);
+		symtab__scan(f, &table, false, l, ADDRESSES, &taker);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

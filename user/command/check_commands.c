@@ -248,6 +248,13 @@ static int try_memory(struct buf *why)
 	return quietly(&probe_memory, &options, why);
 }
 
+static int try_locks(struct buf *why)
+{
+	const struct locks_options options = {.user = true, .kernel = true};
+
+	return quietly(&probe_locks, &options, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -276,5 +283,9 @@ const struct check_command check__commands[] = {
 	{"block", "block I/O", TRACING, USES(EVERYBODY, "tp_btf", "task_storage"), try_block},
 	{"memory", "faults, growth, reclaim, kills, page cache", TRACING,
 	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task", "stacks", LOOPS, "kallsyms"), try_memory},
+	{"locks", "waits for locks", TRACING,
+	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", LOOPS, "irq_text",
+	      "kallsyms"),
+	 try_locks},
 	{NULL},
 };

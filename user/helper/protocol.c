@@ -42,7 +42,7 @@ bool protocol__get_question(const char *bytes, size_t len, struct symbol_request
 	if (len < sizeof(q))
 		return false;
 	memcpy(&q, bytes, sizeof(q));
-	if (q.source > SYMBOLS_VDSO || q.count > NAMES_MAX ||
+	if (q.source >= SYMBOLS_SOURCES || q.count > NAMES_MAX ||
 	    len - sizeof(q) < q.count * sizeof(*r->addresses))
 		return false;
 	*r = (struct symbol_request){

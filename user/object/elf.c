@@ -241,6 +241,24 @@ bool elf__address(const struct elf_file *f, uint64_t offset, uint64_t *address)
 	return false;
 }
 
+bool elf__data_address(const struct elf_file *f, uint64_t offset, uint64_t *address)
+{
+	uint64_t first, end;
+	GElf_Phdr p;
+
+	for (size_t i = 0; i < f->segments; i++) {
+		if (!gelf_getphdr(f->elf, (int)i, &p) || p.p_type != PT_LOAD || !(p.p_flags & PF_W) ||
+		    __builtin_add_overflow(p.p_offset, p.p_memsz, &end))
+			continue;
+		first = p.p_offset & ~PAGE_MASK;
+		if (offset >= first && offset < end) {
+			*address = p.p_vaddr + (offset - p.p_offset);
+			return true;
+		}
+	}
+	return false;
+}
+
 ssize_t elf__string(const struct elf_file *f, const struct elf_section *strings, uint64_t at, char *text,
 		    size_t size)
 {

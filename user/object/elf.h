@@ -45,6 +45,8 @@ bool elf__section_by_name(const struct elf_file *f, const char *name, struct elf
 
 /* The virtual address at which the file's byte `offset` is mapped, as code if it can be. False: nowhere. */
 bool elf__address(const struct elf_file *f, uint64_t offset, uint64_t *address);
+/* The same for data: of the writable segment, which goes on in memory behind what the file holds of it. */
+bool elf__data_address(const struct elf_file *f, uint64_t offset, uint64_t *address);
 
 /* Whole reads at an offset: bytes read (fewer only at the end of the file) or -errno. */
 ssize_t elf__read(const struct elf_file *f, void *bytes, size_t count, uint64_t offset);

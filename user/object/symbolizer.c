@@ -117,14 +117,14 @@ void symbolizer__free(struct symbolizer *s)
 	free(s);
 }
 
-static void look_in(struct symbolizer *s, const struct elf_file *f, uint32_t type, struct lookup *l,
-		    size_t count)
+static void look_in(struct symbolizer *s, const struct elf_file *f, uint32_t type,
+		    const struct symbol_request *r, struct lookup *l)
 {
 	struct elf_section table;
 
 	/* A broken table costs its own names; the next source may be sound. */
-	if (lookup__missing(l, count) && elf__section_by_type(f, type, &table))
-		symtab__scan(f, &table, l, count, &s->taker);
+	if (lookup__missing(l, r->count) && elf__section_by_type(f, type, &table))
+		symtab__scan(f, &table, r->source == SYMBOLS_DATA, l, r->count, &s->taker);
 }
 
 /* A debug file is looked for where the file says, by what it lacks or by its link, that there is one. */
@@ -172,13 +172,14 @@ static void look_for_lines(struct symbolizer *s, const struct elf_file *f, const
 		close(fd);
 }
 
-static void look_in_minidebug(struct symbolizer *s, const struct elf_file *f, struct lookup *l, size_t count)
+static void look_in_minidebug(struct symbolizer *s, const struct elf_file *f, const struct symbol_request *r,
+			      struct lookup *l)
 {
 	struct minidebug m;
 
-	if (!lookup__missing(l, count) || minidebug__open(&m, f))
+	if (!lookup__missing(l, r->count) || minidebug__open(&m, f))
 		return;
-	look_in(s, &m.file, SHT_SYMTAB, l, count);
+	look_in(s, &m.file, SHT_SYMTAB, r, l);
 	minidebug__close(&m);
 }
 
@@ -195,17 +196,20 @@ static int resolve_elf(struct symbolizer *s, const struct symbol_request *r, str
 	elf__build_id_hex(&f, hex);
 	build_id = *hex ? strings__add(&s->names, hex, strlen(hex)) : NULL;
 	for (size_t i = 0; i < r->count; i++) {
-		l[i].nowhere = !elf__address(&f, r->addresses[i], &l[i].address);
+		l[i].nowhere = r->source == SYMBOLS_DATA
+				       ? !elf__data_address(&f, r->addresses[i], &l[i].address)
+				       : !elf__address(&f, r->addresses[i], &l[i].address);
 		l[i].build_id = build_id;
 	}
 	lookup__sort(l, r->count);
-	look_in(s, &f, SHT_SYMTAB, l, r->count);
+	look_in(s, &f, SHT_SYMTAB, r, l);
 	has_debug = open_debug_file(&f, r, l, &debug);
 	if (has_debug)
-		look_in(s, &debug, SHT_SYMTAB, l, r->count);
-	look_in_minidebug(s, &f, l, r->count);
-	look_in(s, &f, SHT_DYNSYM, l, r->count);
-	threadstart__mark(&f, r->path, l, r->count);
+		look_in(s, &debug, SHT_SYMTAB, r, l);
+	look_in_minidebug(s, &f, r, l);
+	look_in(s, &f, SHT_DYNSYM, r, l);
+	if (r->source != SYMBOLS_DATA)
+		threadstart__mark(&f, r->path, l, r->count);
 	if (r->lines)
 		look_for_lines(s, &f, has_debug ? &debug : NULL, r, l);
 	if (has_debug) {
@@ -232,10 +236,9 @@ static const struct {
 	int (*resolve)(struct symbolizer *, const struct symbol_request *, struct lookup *);
 	bool remember_failure; /* a perf map grows, the kernel's symbols may become visible */
 } sources[] = {
-	[SYMBOLS_ELF] = {resolve_elf, true},
-	[SYMBOLS_PERF_MAP] = {resolve_perf_map, false},
-	[SYMBOLS_KERNEL] = {resolve_kernel, false},
-	[SYMBOLS_VDSO] = {resolve_elf, false},
+	[SYMBOLS_ELF] = {resolve_elf, true},	    [SYMBOLS_PERF_MAP] = {resolve_perf_map, false},
+	[SYMBOLS_KERNEL] = {resolve_kernel, false}, [SYMBOLS_VDSO] = {resolve_elf, false},
+	[SYMBOLS_DATA] = {resolve_elf, true},
 };
 
 static void fill(const struct symbol_request *r, const struct lookup *l, bool named, struct symbol *symbols)

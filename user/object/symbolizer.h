@@ -19,6 +19,9 @@ enum symbol_source {
 	SYMBOLS_PERF_MAP, /* fd: a /tmp/perf-PID.map; addresses: virtual */
 	SYMBOLS_KERNEL,	  /* fd: /proc/kallsyms, at its start; addresses: kernel */
 	SYMBOLS_VDSO,	  /* fd: a copy of the vdso's image; addresses: offset into it */
+	SYMBOLS_DATA, /* fd: an ELF file; addresses: file offsets, of variables. Those behind the file's bytes
+			 count on as they lie in memory */
+	SYMBOLS_SOURCES
 };
 
 struct symbol_request {

@@ -13,6 +13,7 @@
 struct scan {
 	const struct elf_file *f;
 	struct elf_section strings;
+	bool data;
 	struct lookup *l;
 	size_t count;
 	uint64_t steps;
@@ -23,12 +24,14 @@ struct scan {
 enum { RANK_NONE, RANK_SIZELESS, RANK_CODE, RANK_FUNCTION };
 
 /* RANK_NONE: cannot name any address. */
-static uint8_t rank(const GElf_Sym *s)
+static uint8_t rank(const GElf_Sym *s, bool data)
 {
 	unsigned type = GELF_ST_TYPE(s->st_info);
 
 	if (s->st_shndx == SHN_UNDEF || s->st_shndx == SHN_ABS || s->st_shndx == SHN_COMMON || !s->st_name)
 		return RANK_NONE;
+	if (data)
+		return type == STT_OBJECT && s->st_size ? RANK_FUNCTION : RANK_NONE;
 	if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE)
 		return RANK_NONE;
 	if (!s->st_size)
@@ -85,7 +88,7 @@ static bool better(struct scan *s, const struct lookup *l, const GElf_Sym *sym, 
 static int offer(void *context, const GElf_Sym *sym)
 {
 	struct scan *s = context;
-	uint8_t r = rank(sym);
+	uint8_t r = rank(sym, s->data);
 	uint64_t last = sym->st_value + (sym->st_size ? sym->st_size - 1 : 0);
 
 	if (r == RANK_NONE || last < sym->st_value)
@@ -190,10 +193,10 @@ static int take_names(struct scan *s, struct name_taker *names)
 	return err;
 }
 
-int symtab__scan(const struct elf_file *f, const struct elf_section *table, struct lookup *l, size_t count,
-		 struct name_taker *names)
+int symtab__scan(const struct elf_file *f, const struct elf_section *table, bool data, struct lookup *l,
+		 size_t count, struct name_taker *names)
 {
-	struct scan s = {.f = f, .l = l, .count = count};
+	struct scan s = {.f = f, .data = data, .l = l, .count = count};
 	int err, err2;
 
 	if (!elf__section(f, table->link, &s.strings) || s.strings.type != SHT_STRTAB)

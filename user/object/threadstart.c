@@ -147,7 +147,7 @@ static void mark_by_neighbour(const struct elf_file *f, struct lookup *l, size_t
 	}
 	lookup__sort(next, n);
 	if (n)
-		symtab__scan(f, &exports, next, n, &taker);
+		symtab__scan(f, &exports, false, next, n, &taker);
 	for (size_t i = 0; i < n; i++)
 		if (next[i].text)
 			l[next[i].index].start = SYMBOL_START;

@@ -75,8 +75,8 @@ struct probe_type {
 };
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
-extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_syscalls, probe_processes,
-	probe_block, probe_memory;
+extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_locks, probe_syscalls,
+	probe_processes, probe_block, probe_memory;
 
 struct cpu_options {
 	uint64_t frequency_hz;
@@ -125,9 +125,29 @@ struct sched_options {
 	unsigned weight_cap;
 };
 
+/* What a row of the table is about. */
+enum locks_by {
+	LOCKS_BY_DEFAULT,
+	LOCKS_BY_PID,
+	LOCKS_BY_COMM,
+	LOCKS_BY_CGROUP,
+	LOCKS_BY_LOCK,
+	LOCKS_BY_STACK
+};
+
+struct locks_options {
+	bool user, kernel; /* whose locks */
+	enum locks_by by;
+	uint64_t min_ns;  /* shorter waits are not reported */
+	uint64_t slow_ns; /* longer ones are events; 0: none is */
+};
+
 /* Sample for `view`, with completeness added to the drain's coverage by `weight`. */
 void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view,
 			struct drain *d, uint64_t weight);
+/* Who woke it. A waker in interrupt context has kernel frames down to the interrupt's entry, no user stack
+ * and no name. */
+void probe__fill_waker(struct sample *sample, const struct stack_view *waker);
 /* Flips the cells: what was counted by stack, each stack a point like `p`, the most frequent first. */
 int probe__emit_counts(const struct probe *probe, struct unit *unit, struct point *p,
 		       struct point_stream *out, struct drain *d, uint64_t *total);

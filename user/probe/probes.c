@@ -5,9 +5,9 @@
 
 #include "probe/probe.h"
 
-const struct probe_type *const probe__types[] = {
-	&probe_cpu,	  &probe_uprobe, &probe_sched,	&probe_syscalls,
-	&probe_processes, &probe_block,	 &probe_memory, NULL};
+const struct probe_type *const probe__types[] = {&probe_cpu,   &probe_uprobe,	&probe_sched,
+						 &probe_locks, &probe_syscalls, &probe_processes,
+						 &probe_block, &probe_memory,	NULL};
 
 static const struct frame lost_frame = {.name = "[stack lost]", .object = "", .kind = FRAME_MARK};
 static const struct frame no_frame = {.name = "[stack not captured]", .object = "", .kind = FRAME_MARK};
@@ -97,4 +97,32 @@ void probe__fill_sample(struct sample *sample, struct who *who, const struct sta
 		add_incomplete(&d->coverage, view, weight);
 	else
 		d->coverage.complete += weight;
+}
+
+/* Where an interrupt or a softirq was entered; what lies below it was merely interrupted. x86 and arm64. */
+static bool is_interrupt_entry(const char *name)
+{
+	static const char *const entries[] = {
+		"asm_sysvec_",	 "asm_common_interrupt", "asm_exc_nmi",	 "common_interrupt",
+		"ret_from_intr", "el1h_64_irq",		 "el0t_64_irq",	 "el1_irq",
+		"el0_irq",	 "handle_softirqs",	 "__do_softirq", "__softirqentry_text_start",
+	};
+
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
+		if (!strncmp(name, entries[i], strlen(entries[i])))
+			return true;
+	return false;
+}
+
+void probe__fill_waker(struct sample *sample, const struct stack_view *view)
+{
+	sample->waker_frames = view->frames;
+	sample->waker_count = view->count;
+	sample->waker_comm = view->in_irq ? "" : view->who.comm;
+	for (size_t i = 0; i < view->count && view->frames[i].kind == FRAME_KERNEL; i++)
+		if (is_interrupt_entry(view->frames[i].name)) {
+			sample->waker_count = i;
+			sample->waker_comm = "";
+			break;
+		}
 }

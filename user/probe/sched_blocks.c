@@ -177,35 +177,6 @@ static int emit_point(struct emission *e, struct point *p, unsigned state)
 	return err;
 }
 
-/* Where an interrupt or a softirq was entered; what lies below it was merely interrupted. x86 and arm64. */
-static bool is_interrupt_entry(const char *name)
-{
-	static const char *const entries[] = {
-		"asm_sysvec_",	 "asm_common_interrupt", "asm_exc_nmi",	 "common_interrupt",
-		"ret_from_intr", "el1h_64_irq",		 "el0t_64_irq",	 "el1_irq",
-		"el0_irq",	 "handle_softirqs",	 "__do_softirq", "__softirqentry_text_start",
-	};
-
-	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
-		if (!strncmp(name, entries[i], strlen(entries[i])))
-			return true;
-	return false;
-}
-
-/* A waker in interrupt context has kernel frames down to the interrupt's entry, no user stack and no name. */
-static void fill_waker(struct sample *sample, const struct stack_view *view)
-{
-	sample->waker_frames = view->frames;
-	sample->waker_count = view->count;
-	sample->waker_comm = view->in_irq ? "" : view->who.comm;
-	for (size_t i = 0; i < view->count && view->frames[i].kind == FRAME_KERNEL; i++)
-		if (is_interrupt_entry(view->frames[i].name)) {
-			sample->waker_count = i;
-			sample->waker_comm = "";
-			break;
-		}
-}
-
 static bool is_self(const struct emission *e, const struct stack_view *view)
 {
 	return view->who.tgid && view->who.tgid == (uint32_t)e->s->probe.context->self;
@@ -231,7 +202,7 @@ static int emit_group(struct emission *e, const struct cell_row *all, const stru
 	e->d->lost_stacks += found ? 0 : p.sample.occurrences + p.sample.open;
 	if (key->b) {
 		probe__view(stacks, key->b, &waker);
-		fill_waker(&p.sample, &waker);
+		probe__fill_waker(&p.sample, &waker);
 	}
 	return emit_point(e, &p, key->state);
 }

@@ -105,6 +105,20 @@ static bool is_scheduler(const char *name)
 	return false;
 }
 
+/* How a C library wakes: what called it tells people more. */
+static bool is_wakeup(const struct frame *frame)
+{
+	static const char *const words[] = {"__lll_lock_wake",	       "pthread_mutex_unlock",
+					    "__pthread_mutex_unlock",  "pthread_rwlock_unlock",
+					    "__pthread_rwlock_unlock", "pthread_cond_signal",
+					    "pthread_cond_broadcast",  "sem_post"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (!strncmp(frame->name, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
 static bool has_user_frames(const struct frame *frames, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -162,14 +176,17 @@ static const char *intern_waker(struct table_view *v, const struct sample *s)
 {
 	struct buf *out = &v->scratch;
 	const char *mark = NULL;
-	size_t len;
+	size_t len, skip = 0;
 
 	buf__clear(out);
 	if (s->waker_comm && *s->waker_comm) {
 		page__safe(out, s->waker_comm);
 		if (s->waker_count)
 			buf__putc(out, ' ');
-		write_frames(out, s->waker_frames, s->waker_count, 1);
+		for (size_t i = 0; i + 1 < s->waker_count; i++)
+			if (is_wakeup(&s->waker_frames[i]) && s->waker_frames[i + 1].kind != FRAME_MARK)
+				skip = i + 1;
+		write_frames(out, s->waker_frames + skip, s->waker_count - skip, 1);
 		return intern(v);
 	}
 	for (size_t i = 0; i < s->waker_count && !mark; i++)
