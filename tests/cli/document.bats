@@ -47,7 +47,7 @@ complete_bash() {
 	"$SONDE" document bash > sonde.bash
 	bash -n sonde.bash
 	touch "result one.svg" result-two.svg
-	same "$(complete_bash sonde pro)" profile
+	same "$(complete_bash sonde prof)" profile
 	same "$(complete_bash sonde profile --dura)" --duration
 	same "$(complete_bash sonde profile -f sv)" svg
 	same "$(complete_bash sonde profile --format = sv)" svg

@@ -28,7 +28,7 @@ printing=("help" "help profile" "profile --help" "version" "version -v" "schema"
 	"$SONDE" list sinks | grep -q '^svg  '
 	"$SONDE" list probes | grep -q '^sched  '
 	"$SONDE" list metrics | grep -q '^sonde_'
-	same "$("$SONDE" list commands | wc -l)" 10
+	"$SONDE" list commands | grep -q "^profile  "
 }
 
 @test "lists as JSON hold the same names, and all fields" {
