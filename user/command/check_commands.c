@@ -255,6 +255,11 @@ static int try_locks(struct buf *why)
 	return quietly(&probe_locks, &options, why);
 }
 
+static int try_resources(struct buf *why)
+{
+	return quietly(&probe_resources, NULL, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -287,5 +292,6 @@ const struct check_command check__commands[] = {
 	 USES(EVERYBODY, "tp_btf", "task_storage", "iter_task_sleepable", "stacks", LOOPS, "irq_text",
 	      "kallsyms"),
 	 try_locks},
+	{"resources", "what the kernel counts", TRACING, USES("ringbuf"), try_resources},
 	{NULL},
 };

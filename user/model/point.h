@@ -39,6 +39,9 @@ struct metric {
 	const char *columns; /* "WORD[:title] ...": of a histogram count, total, mean, p50, p90, p95, p99,
 				max; of a number `value`. A `*` before one: rows are sorted by it, largest
 				first. SHAPE_STACKS: the title of what is counted, NULL: waits */
+	bool pivot;	     /* the last label is no part of the row: columns are its values, "VALUE[:title]
+				...", and values that have none are left out */
+	bool percent;	     /* a share of 1, shown in per cent */
 	bool spread;	     /* the last label is no part of the row: "ENOENT 13, EBADF 7" in the column */
 };
 

@@ -76,7 +76,7 @@ struct probe_type {
 
 extern const struct probe_type *const probe__types[]; /* NULL-terminated */
 extern const struct probe_type probe_cpu, probe_uprobe, probe_sched, probe_locks, probe_syscalls,
-	probe_processes, probe_block, probe_memory;
+	probe_processes, probe_resources, probe_block, probe_memory;
 
 struct cpu_options {
 	uint64_t frequency_hz;

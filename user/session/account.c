@@ -64,14 +64,19 @@ void account__tick(struct account_book *a, uint64_t now_ns)
 }
 
 /* BPF time = runs, which are counted, times what a run cost while statistics were on. NAN: they never were.
- */
+ * 0: there are no programs. */
 static double bpf_ns(struct probe *const *probes, uint64_t runs)
 {
 	uint64_t run_ns = 0, measured = 0;
+	bool any = false;
 
-	for (; *probes; probes++)
-		unit__cost((*probes)->type->unit(*probes), &run_ns, &measured);
-	return measured ? (double)run_ns / measured * runs : NAN;
+	for (; *probes; probes++) {
+		const struct unit *unit = (*probes)->type->unit(*probes);
+
+		any |= unit != NULL;
+		unit__cost(unit, &run_ns, &measured);
+	}
+	return measured ? (double)run_ns / measured * runs : any ? NAN : 0;
 }
 
 static void add_row(struct account_book *a, int part, int outcome, uint64_t count)

@@ -136,6 +136,8 @@ void page__gauge(struct buf *out, const char *unit, double value)
 
 	if (whole && value >= 0)
 		page__amount(out, unit, (uint64_t)(value + 0.5));
+	else if (value >= 10000 && value < 1e15 && value == (double)(uint64_t)value)
+		page__amount(out, unit, (uint64_t)value);
 	else if (!strcmp(unit, "%"))
 		buf__printf(out, value && value < 9.95 ? "%.1f %%" : "%.0f %%", value);
 	else

@@ -103,8 +103,8 @@ static int add_column(struct table_view *v, const struct metric *metric, const c
 		return -ENOSPC;
 	*c = (struct column){.metric = metric, .word = word, .spread = metric->spread};
 	c->title = strndup(title, len - (size_t)(title - word));
-	for (char *space = c->title; space && (space = strchr(space, '_'));)
-		*space = ' ';
+	for (char *at = c->title; at && *at; at++)
+		*at = *at == '_' ? ' ' : *at;
 	v->columns++;
 	return c->title ? 0 : -ENOMEM;
 }
@@ -139,7 +139,7 @@ static size_t label_count(const struct metric *metric)
 
 	while (n < 4 && metric->labels[n])
 		n++;
-	return n - (metric->spread && n);
+	return n - ((metric->spread || metric->pivot) && n);
 }
 
 static bool is_row(const struct row *row, const struct row *other)
@@ -274,7 +274,10 @@ static void put_number(struct buf *out, const struct column *c, const struct poi
 		break;
 	default:
 		*number = point->gauge;
-		page__gauge(out, unit[0] == '{' ? "1" : unit, point->gauge);
+		if (c->metric->percent)
+			page__gauge(out, "%", 100 * point->gauge);
+		else
+			page__gauge(out, unit[0] == '{' ? "1" : unit, point->gauge);
 		break;
 	}
 }
@@ -309,6 +312,14 @@ static int add_part(struct row *row, size_t at, const struct point *point)
 	return 0;
 }
 
+/* Whether the column is that of the last label's value. */
+static bool is_value(const struct point *point, const struct column *c)
+{
+	const char *value = point->label[label_count(point->metric)];
+
+	return value && has_word(c, value);
+}
+
 static int rows__point(struct table_view *v, const struct point *point)
 {
 	const struct metric *metric = point->metric;
@@ -325,7 +336,8 @@ static int rows__point(struct table_view *v, const struct point *point)
 	if (metric->spread)
 		return add_part(row, (size_t)at, point);
 	for (size_t i = (size_t)at; !err && i < v->columns && v->column[i].metric == metric; i++)
-		err = set_cell(row, &v->column[i], i, point);
+		if (!metric->pivot || is_value(point, &v->column[i]))
+			err = set_cell(row, &v->column[i], i, point);
 	return err;
 }
 
@@ -399,9 +411,22 @@ static void text_column(struct grid *g, const char *title, bool in_terminal)
 	c->limit = in_terminal ? 0 : 60;
 }
 
-static const char *title_of(const char *label)
+/* "cgroup_path" is a cgroup; of "a.b.c" the last part says it, unless that is a mere name or number. */
+static const char *title_of(const char *label, char *title, size_t size)
 {
-	return !strcmp(label, "cgroup_path") ? "cgroup" : label;
+	const char *last = strrchr(label, '.'), *from;
+	size_t len;
+
+	if (!last)
+		return !strcmp(label, "cgroup_path") ? "cgroup" : label;
+	if (strcmp(last, ".name") != 0 && !strstr(last, "number"))
+		return last + 1;
+	for (from = last; from > label && from[-1] != '.';)
+		from--;
+	len = (size_t)(last - from) < size ? (size_t)(last - from) : size - 1;
+	memcpy(title, from, len);
+	title[len] = 0;
+	return title;
 }
 
 static void fill(struct table_view *v, struct grid *g, size_t shown, bool with_who, const bool *with_label)
@@ -435,6 +460,7 @@ static void rows__draw(struct table_view *v, struct page *p)
 {
 	size_t shown = p->rows ? p->rows : ROWS_DEFAULT;
 	bool with_who = any_who(v), with_label[4];
+	char titles[4][32];
 	struct grid g = {0};
 
 	if (!v->count)
@@ -446,7 +472,8 @@ static void rows__draw(struct table_view *v, struct page *p)
 	for (size_t i = 0; i < 4; i++) {
 		with_label[i] = i < label_count(v->metric) && any_label(v, i);
 		if (with_label[i])
-			text_column(&g, title_of(v->metric->labels[i]), p->columns);
+			text_column(&g, title_of(v->metric->labels[i], titles[i], sizeof(titles[i])),
+				    p->columns);
 	}
 	for (size_t i = 0; i < v->columns; i++) {
 		struct grid_column *c = grid__column(&g, v->column[i].title);
