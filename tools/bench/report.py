@@ -5,7 +5,7 @@ import textwrap
 
 from workloads import WORKLOADS
 
-WORDS = {"tool", "question", "program", "walk", "file", "record", "ring"}  # columns that stand left
+WORDS = {"tool", "question", "program", "walk", "file", "record", "ring", "load", "unit"}  # columns that stand left
 
 
 def text_table(head, rows):

@@ -7,7 +7,8 @@
 
 extern const struct cli_command command_profile, command_offcpu, command_runq, command_wall, command_locks,
 	command_block, command_processes, command_resources, command_syscalls, command_memory, command_check,
-	command_list, command_schema, command_convert, command_diff, command_version, command_document;
+	command_list, command_schema, command_convert, command_diff, command_version, command_document,
+	command_all;
 
 extern const struct cli_command *const commands__all[]; /* NULL-terminated, in the order of help */
 

@@ -13,7 +13,7 @@
 #include "session/options.h"
 #include "session/stage.h"
 
-#define PROBES_MAX 4
+#define PROBES_MAX 8
 
 struct session_plan {
 	const struct options *options;
