@@ -3,7 +3,7 @@
 together; and how much slower the loads become."""
 import collections
 import contextlib
-import os
+import fnmatch
 import statistics
 import time
 
@@ -140,7 +140,7 @@ class Bench:
 
     def guarded(self, watcher):
         """One that cannot run does not stop the others."""
-        if watcher.name in self.notes or self.late():
+        if watcher.name in self.notes or self.late() or not any(fnmatch.fnmatch(watcher.name, glob) for glob in self.options.only):
             return
         self.options.progress(f"probes: {watcher.name}")
         problem = tools.missing(watcher, self.places)
@@ -187,11 +187,11 @@ class Bench:
                     break
 
 
-def first_line(error):
-    """Why a libbpf tool gives up is in its first words that tell of a program or a symbol."""
-    for word in ("fentry", "kprobe", "ESRCH", "No such process", "not supported"):
-        if word in error:
-            return f"cannot run here ({word})"
+def why_not(error):
+    """libbpf says much when a program cannot be loaded or attached."""
+    for sign, words in (("kprobe", "needs kprobes"), ("fentry", "needs fentry"), ("BPF skeleton", "this kernel does not load it")):
+        if sign in error:
+            return f"cannot run here: {words}"
     return error[-120:]
 
 
@@ -243,7 +243,7 @@ EXPLAIN_START = "From exec until all links are there, median (best); what the ke
 def section(options, places):
     bench = Bench(options, places)
     bench.run()
-    notes = [f"{name}: {first_line(reason)}" for name, reason in bench.notes.items()]
+    notes = [f"{name}: {why_not(reason)}" for name, reason in bench.notes.items()]
     if hasattr(bench, "peers"):
         notes.insert(0, f"The other tools: {', '.join(bench.peers)} (bpftrace: tcp_probe, faults, futex).")
     counts = [len(found.ns) for found in bench.found.values()]
