@@ -39,7 +39,8 @@ struct {
 	__type(value, u64);
 } canaries SEC(".maps");
 
-#define CANARY_CLOCKS 8 /* what makes a run so long that it is likely to be preempted */
+#define CANARY_CLOCKS \
+	256 /* so that whoever makes them is in a program most of the time, and preempted there */
 
 static __noinline int canary__count(u32 which)
 {

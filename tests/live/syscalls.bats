@@ -105,7 +105,8 @@ both() {
 	measured 4 3 5 20 -- --slow 15ms
 	# the first thread waits for the others (futex)
 	json -n -e '[inputs | select(.type == "event")] | (map(select(.fields.call == "nanosleep")) | length == 20 and all(.[]; .duration_ns >= 20000000))
-		and all(.[]; .duration_ns >= 15000000 and (.fields.call | IN("nanosleep", "futex")))' "$out"
+		and all(.[]; .duration_ns >= 15000000)' "$out"
+	in_vm || json -n -e '[inputs | select(.type == "event").fields.call | IN("nanosleep", "futex")] | all' "$out"
 	nothing_lost
 }
 
@@ -144,13 +145,12 @@ both() {
 }
 
 @test "syscalls: what is open at the end, or began before, is said" {
-	start_workload calls 1 1 1 700
-	go "$pid"
-	sleep 0.2
+	start_workload calls 1 1 0 0
 	attach syscalls -p "$pid" -o "$out"
+	go "$pid"
 	finish "$pid"
 	finish "$probe"
-	same "$(calls_of nanosleep) $(untimed nanosleep 'began before')" "1 1"
+	same "$(untimed read 'began before')" 1 # that of the word to go
 	start_workload calls 1 1 1 100000
 	attach syscalls -p "$pid" -o "$out"
 	go "$pid"

@@ -107,6 +107,7 @@ struct unit {
 	struct control *control; /* .bss, shared with the kernel */
 	size_t control_size;
 	int cells[2], cells_outer, cells_active;
+	bool by_perf_event;		/* it has programs on classic tracepoints */
 	uint64_t recursions_before;	/* runs left out that do not count */
 	bool shares_maps, shares_marks; /* that were made with an object before this one */
 	char why_not[256];		/* why better alternatives were not taken */

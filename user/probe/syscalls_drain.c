@@ -10,6 +10,7 @@
 #include "base/table.h"
 #include "base/units.h"
 #include "probe/syscalls.h"
+#include "probe/unit_private.h"
 
 #define TABLE "system calls"
 
@@ -362,15 +363,18 @@ int syscalls__drain(struct probe *probe, struct point_stream *out, struct drain 
 {
 	struct syscalls *s = (struct syscalls *)probe;
 	struct sums sums = {0};
+	struct urgency urgency;
 	struct cell_row *rows;
 	size_t count, end = 0;
 	int err = tracer__take(&s->tracer, &rows, &count, d);
 
 	table__init(&sums.index, sizeof(struct sum_key), sizeof(size_t));
+	urgency__begin(&urgency, &s->tracer.unit);
 	if (!err)
 		err = sums__fill(&sums, &s->tracer, rows, count, &end);
 	if (!err)
 		err = sums__add_open(&sums, s);
+	urgency__end(&urgency);
 	if (!err)
 		err = sums__emit(&sums, out);
 	if (!err)

@@ -368,18 +368,29 @@ static int cells__take(int fd, int cpus, struct cell_row **rows, size_t *count)
 	return err == -ENOENT ? 0 : err;
 }
 
-int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
+static int take_cells(struct unit *u, struct cell_row **rows, size_t *count)
 {
 	int full = u->cells[u->cells_active], next = u->cells[!u->cells_active];
 	uint32_t slot = 0;
 
-	*rows = NULL;
-	*count = 0;
 	if (bpf_map_update_elem(u->cells_outer, &slot, &next, BPF_ANY))
 		return -errno;
 	u->cells_active = !u->cells_active;
 	loader__drain(u->loader); /* whatever was counted until then has its stack's record in the ring */
 	return cells__take(full, u->loader->cpus, rows, count);
+}
+
+int unit__take_cells(struct unit *u, struct cell_row **rows, size_t *count)
+{
+	struct urgency urgency;
+	int err;
+
+	*rows = NULL;
+	*count = 0;
+	urgency__begin(&urgency, u);
+	err = take_cells(u, rows, count);
+	urgency__end(&urgency);
+	return err;
 }
 
 /* Runs that the kernel left out since another of the same program was on that CPU: each is an event of which
@@ -411,9 +422,16 @@ void unit__losses(const struct unit *u, struct loss *sum)
 	int cpus = u ? u->loader->cpus : 0;
 	struct loss *per_cpu = cpus ? calloc(cpus, sizeof(*per_cpu)) : NULL;
 	uint64_t recursions = u ? unit__recursions(u) : 0;
+	struct urgency urgency;
 	uint32_t key = 0;
+	int err = -ENOMEM;
 
-	if (per_cpu && !bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu))
+	if (per_cpu) {
+		urgency__begin(&urgency, u);
+		err = bpf_map_lookup_elem(unit__map_fd(u, "losses"), &key, per_cpu);
+		urgency__end(&urgency);
+	}
+	if (!err)
 		for (int cpu = 0; cpu < cpus; cpu++) {
 			sum->runs += per_cpu[cpu].runs;
 			for (int part = 0; part < PART_COUNT; part++)

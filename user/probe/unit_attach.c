@@ -134,5 +134,21 @@ int unit__attach_tracepoint(struct unit *u, const char *program, const char *eve
 	err = unit__keep(u, bpf_program__attach_perf_event(p, fd));
 	if (err)
 		close(fd);
+	u->by_perf_event |= !err;
 	return err;
+}
+
+void urgency__begin(struct urgency *g, const struct unit *u)
+{
+	const struct sched_param first = {.sched_priority = 1};
+
+	g->policy = sched_getscheduler(0);
+	g->on = u->by_perf_event && g->policy >= 0 && !sched_getparam(0, &g->parameters) &&
+		!sched_setscheduler(0, SCHED_FIFO, &first);
+}
+
+void urgency__end(const struct urgency *g)
+{
+	if (g->on)
+		sched_setscheduler(0, g->policy, &g->parameters);
 }
