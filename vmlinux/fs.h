@@ -27,6 +27,7 @@ struct inode {
 struct file {
 	struct inode *f_inode;
 	struct path f_path;
+	void *private_data; /* of a socket: struct socket */
 };
 
 struct fdtable {

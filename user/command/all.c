@@ -18,6 +18,7 @@ static int run(void *o, const struct cli_rest *rest)
 	const struct memory_options memory = {0};
 	const struct processes_options processes = {0};
 	const struct locks_options locks = {.user = true, .kernel = true};
+	const struct tcp_options tcp = {.by = TCP_BY_PROCESS, .parties = 1024};
 	struct session_plan plan = {
 		.options = &p->common,
 		.rest = rest,
@@ -25,7 +26,8 @@ static int run(void *o, const struct cli_rest *rest)
 			   {&probe_block, &block},
 			   {&probe_memory, &memory},
 			   {&probe_processes, &processes},
-			   {&probe_locks, &locks}},
+			   {&probe_locks, &locks},
+			   {&probe_tcp, &tcp}},
 		.needs_stacks = true,
 		.pipe_format = "table",
 	};
@@ -36,7 +38,8 @@ static int run(void *o, const struct cli_rest *rest)
 const struct cli_command command_all = {
 	.name = "all",
 	.takes_target = true,
-	.description = "What the commands syscalls, block, memory, processes and locks show, in one run.",
+	.description =
+		"What the commands syscalls, block, memory, processes, locks and tcp show, in one run.",
 	.groups = groups,
 	.options_size = sizeof(struct all_options),
 	.run = run,

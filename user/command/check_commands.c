@@ -260,6 +260,13 @@ static int try_resources(struct buf *why)
 	return quietly(&probe_resources, NULL, why);
 }
 
+static int try_tcp(struct buf *why)
+{
+	const struct tcp_options options = {.parties = 64};
+
+	return quietly(&probe_tcp, &options, why);
+}
+
 #define USES(...)                 \
 	(const char *const[])     \
 	{                         \
@@ -293,5 +300,6 @@ const struct check_command check__commands[] = {
 	      "kallsyms"),
 	 try_locks},
 	{"resources", "what the kernel counts", TRACING, USES("ringbuf"), try_resources},
+	{"tcp", "connections", TRACING, USES(EVERYBODY, "tp_btf"), try_tcp},
 	{NULL},
 };

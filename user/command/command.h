@@ -10,6 +10,8 @@ extern const struct cli_command command_profile, command_offcpu, command_runq, c
 	command_list, command_schema, command_convert, command_diff, command_version, command_document,
 	command_all;
 
+extern const struct cli_command command_tcp;
+
 extern const struct cli_command *const commands__all[]; /* NULL-terminated, in the order of help */
 
 /* Everything from argv on: finds the command, parses, runs, sees that standard output arrived. Returns an

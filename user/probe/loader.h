@@ -127,8 +127,8 @@ void unit__without_tables(struct unit *u); /* in `prepare`: user stacks by frame
 int unit__autoload(struct unit *u, const char *program, bool on);
 int unit__resize(struct unit *u, const char *map, unsigned entries); /* before the load, in `prepare` */
 int unit__attach(struct unit *u, const char *program);		     /* tracing programs: 0 or -errno */
-/* Every program that was loaded, but iterators and what libbpf cannot attach by its section's name. 0, or
- * -errno and which one. */
+/* Every program that was loaded, but iterators and what libbpf cannot attach by its section's name, and as
+ * far as the kernel lets it, on functions. 0, or -errno and which one. */
 int unit__attach_all(struct unit *u, const char **program);
 void unit__use_uprobe_multi(struct unit *u, const char *program); /* in `prepare` */
 /* At a file offset of a regular file; pid -1: in all processes. 0 or -errno. */

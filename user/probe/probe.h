@@ -14,6 +14,7 @@
 #include "model/point.h"
 #include "model/summary.h"
 #include "probe/loader.h"
+#include "sonde/tcp.h"
 #include "stack/store.h"
 
 struct probe_context {
@@ -141,6 +142,13 @@ struct locks_options {
 	uint64_t min_ns;  /* shorter waits are not reported */
 	uint64_t slow_ns; /* longer ones are events; 0: none is */
 };
+
+struct tcp_options {
+	enum tcp_by by;
+	uint64_t slow_ns; /* connections that took longer to be opened are told one by one; 0: none */
+	unsigned parties; /* rows that are told apart */
+};
+extern const struct probe_type probe_tcp;
 
 /* Sample for `view`, with completeness added to the drain's coverage by `weight`. */
 void probe__fill_sample(struct sample *sample, struct who *who, const struct stack_view *view,

@@ -255,9 +255,11 @@ int unit__load(struct unit *u, struct loader *l, const char *name, int attempts,
 			if (!attempt) /* what the best attempt met says most */
 				snprintf(u->why_not + used, sizeof(u->why_not) - used, "%s%s: %s",
 					 used ? "; " : "", variants[v].words, strerror(-err));
-			if (err == -EPERM || err == -ENOMEM)
+			if (err == -ENOMEM)
 				return err;
 		}
+		if (err == -EPERM) /* with the least, too; what is only refused on functions says this */
+			return err;
 	}
 	return err;
 }
@@ -281,6 +283,15 @@ int unit__attach(struct unit *u, const char *program)
 	return p ? unit__keep(u, bpf_program__attach(p)) : -ENOENT;
 }
 
+/* Some kernels load such programs and refuse to attach them. They are only ever beside something that does
+ * without. */
+static bool traces_function(const struct bpf_program *p)
+{
+	enum bpf_attach_type type = bpf_program__expected_attach_type(p);
+
+	return type == BPF_TRACE_FENTRY || type == BPF_TRACE_FEXIT;
+}
+
 int unit__attach_all(struct unit *u, const char **program)
 {
 	struct bpf_program *p;
@@ -292,7 +303,7 @@ int unit__attach_all(struct unit *u, const char **program)
 		    !strcmp(bpf_program__name(p), "on_mapping")) /* attached when it was loaded */
 			continue;
 		err = unit__keep(u, bpf_program__attach(p));
-		if (err == -EOPNOTSUPP) /* only its probe knows where */
+		if (err == -EOPNOTSUPP || traces_function(p)) /* only its probe knows where; an extra */
 			err = 0;
 		*program = bpf_program__name(p);
 		if (err)
