@@ -148,7 +148,8 @@ event() {
 
 # A name that is longer than what crosses keeps its end.
 @test "processes: of a long name of a program the end is told" {
-	local dir=$tmp/$(printf 'long%.0s' {1..40})
+	local dir
+	dir=$tmp/$(printf 'long%.0s' {1..40})
 	mkdir "$dir"
 	cp /bin/true "$dir/program"
 	"$sonde" processes --each -o "$out" -- "$dir/program" 2>"$err"
