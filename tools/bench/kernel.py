@@ -73,6 +73,16 @@ def attached_count(pid):
     return count
 
 
+def has_timers(pid):
+    """sonde arms its timers last: then all of its programs are attached."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(f"/proc/{pid}/fd/{fd}") == "anon_inode:[timerfd]":
+                    return True
+    return False
+
+
 def ids_of(pid):
     """The ids of the programs and maps that a process holds, directly or through a link."""
     found = {"prog_id": set(), "map_id": set()}

@@ -119,7 +119,8 @@ class Process:
         os.close(writer)
         self.exec_ns = int(os.read(reader, 32))
         os.close(reader)
-        self.seen = False  # attached to anything
+        self.ours = argv[0] == "{sonde}"
+        self.seen = False  # attached, sonde to all that it wants
         self.peak = 0
 
     @staticmethod
@@ -140,7 +141,7 @@ class Process:
             count = 0
         if count == 0 and self.popen.poll() is not None:
             raise ToolError(f"{self.argv[0]} ended with {self.popen.returncode}: {self.words()}")
-        self.seen = self.seen or count > 0
+        self.seen = self.seen or count > 0 and (not self.ours or kernel.has_timers(self.popen.pid))
         return count
 
     def end(self):
