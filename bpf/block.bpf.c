@@ -11,6 +11,7 @@
  * Completions come in interrupts, between any two instructions of the others: counts are atomic.
  */
 #define PREEMPTIBLE
+#define USES_CASTS
 #include "cells.bpf.h"
 #include "event.bpf.h"
 #include "watched.bpf.h"
@@ -67,6 +68,17 @@ struct {
 __noinline int slot__of_bytes(u64 bytes)
 {
 	return hist__slot_unit(bytes);
+}
+
+/* Read through, as tasks are: task__cast(). */
+inline_always struct bio *bio__cast(struct bio *bio)
+{
+	return casts ? bpf_rdonly_cast(bio, bpf_core_type_id_kernel(struct bio)) : bio;
+}
+
+inline_always struct request *request__cast(struct request *rq)
+{
+	return casts ? bpf_rdonly_cast(rq, bpf_core_type_id_kernel(struct request)) : rq;
 }
 
 /* --- what it is */
@@ -163,7 +175,7 @@ inline_always void io__name(struct io *io, struct task_struct *task, bool writeb
 
 	io->tgid = pids.tgid;
 	io->tid = pids.tid;
-	io->start_boot_ns = READ(task, group_leader, start_boottime);
+	io->start_boot_ns = READ(task__cast(task), group_leader, start_boottime);
 	if (!writeback)
 		task__comm(io->comm, task);
 	else
@@ -204,12 +216,13 @@ static __noinline bool io__whose(struct io *io, struct bio *bio, struct task_str
 
 /* --- on its way */
 
-inline_always int queue_bio(struct bio *bio)
+inline_always int queue_bio(struct bio *trusted)
 {
 	struct task_struct *task = task__current();
+	struct bio *bio = bio__cast(trusted);
 	struct loss *l = loss__here();
+	u64 key = (u64)trusted;
 	struct io io = {};
-	u64 key = (u64)bio;
 
 	if (!l)
 		return 0;
@@ -246,9 +259,10 @@ int on_bio_queue_second(u64 *ctx)
 }
 
 /* The front of a bio that is too large for the device becomes one of its own, chained to what is left. */
-inline_always int split_bio(struct bio *front)
+inline_always int split_bio(struct bio *trusted)
 {
-	u64 parent = (u64)READ(front, bi_private), key = (u64)front;
+	struct bio *front = bio__cast(trusted);
+	u64 parent = (u64)READ(front, bi_private), key = (u64)trusted;
 	struct io *rest = bpf_map_lookup_elem(&ios, &parent), io;
 	struct loss *l = loss__here();
 
@@ -281,22 +295,21 @@ int on_split_second(u64 *ctx)
 	return split_bio((struct bio *)ctx[1]);
 }
 
-/* Takes one of a request's bios out, in favour of the last one. Global: verified once, not once a bio. */
-__noinline int merge(u64 key, u64 last)
+/* Takes one of a request's bios out, in favour of the last one. */
+static __noinline void merge(u64 key, u64 last)
 {
 	struct io *io = bpf_map_lookup_elem(&ios, &key), *into, copied;
 
 	if (!io)
-		return 0;
+		return;
 	copied = *io;
 	into = bpf_map_lookup_elem(&ios, &last);
 	if (!into || copied.queued <= into->queued)
 		bpf_map_update_elem(&ios, &last, &copied, BPF_ANY);
 	bpf_map_delete_elem(&ios, &key);
-	return 0;
 }
 
-#define BIOS_MAX 512 /* of a request, at most: what is beyond stays until its address is used again */
+#define BIOS_MAX 256 /* of a request, at most: what is beyond stays until its address is used again */
 
 inline_always void merge_all(struct request *rq, u64 last)
 {
@@ -311,8 +324,9 @@ inline_always void merge_all(struct request *rq, u64 last)
 }
 
 /* Given to the device; perhaps again, after the device gave it back. */
-inline_always int issue(struct request *rq)
+inline_always int issue(struct request *trusted)
 {
+	struct request *rq = request__cast(trusted);
 	u64 now = bpf_ktime_get_ns(), last = (u64)READ(rq, biotail), queue = (u64)READ(rq, q);
 	struct loss *l = loss__here();
 	struct io *io;
@@ -447,8 +461,9 @@ inline_always void find_flush(struct io *io, struct request *rq)
 }
 
 HOOK("block_rq_complete")
-int BPF_PROG(on_rq_complete, struct request *rq, int error, unsigned int bytes)
+int BPF_PROG(on_rq_complete, struct request *trusted, int error, unsigned int bytes)
 {
+	struct request *rq = request__cast(trusted);
 	u64 last = (u64)READ(rq, biotail), now = bpf_ktime_get_ns();
 	struct loss *l = loss__here();
 	struct io *io;
@@ -478,8 +493,9 @@ int BPF_PROG(on_rq_complete, struct request *rq, int error, unsigned int bytes)
 HOOK("block_bio_complete")
 int BPF_PROG(on_bio_complete, struct request_queue *q, struct bio *bio)
 {
+	struct request_queue *cast = casts ? bpf_rdonly_cast(q, bpf_core_type_id_kernel(*q)) : q;
 	u64 key = (u64)bio, now = bpf_ktime_get_ns();
-	bool has_queue = READ(q, mq_ops);
+	bool has_queue = READ(cast, mq_ops);
 	struct loss *l = loss__here();
 	struct io *io;
 

@@ -73,6 +73,13 @@ many_threads() {
 	same_as_kernel
 }
 
+# bats test_tags=host
+@test "block: the first choice of programs loads where it can" {
+	[ "$(uname -r | cut -d. -f1)" -ge 6 ] || skip "older kernels have other choices"
+	"$sonde" block --dry-run >"$tmp/dry"
+	grep -q 'tp_btf/block_rq_issue' "$tmp/dry"
+}
+
 @test "block: eight threads at once lose no request" {
 	exactly many_threads
 }

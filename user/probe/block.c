@@ -199,6 +199,7 @@ struct row {
 	uint64_t requests, sequential, time_ns;
 	struct totals *totals;
 	unsigned what;
+	bool has_gauges;
 };
 
 static int emit_hist(struct row *r, const struct metric *metric)
@@ -266,6 +267,21 @@ static int emit_kind(struct row *r, const struct cell_row *cells, size_t count)
 	}
 }
 
+/* Once, before what not every row has. */
+static int emit_gauges(struct row *r, const struct drain *d)
+{
+	double requests = (double)r->requests, elapsed_ns = (double)(d->to_ns - d->from_ns);
+	int err;
+
+	if (r->has_gauges || !r->requests || d->to_ns <= d->from_ns)
+		return 0;
+	r->has_gauges = true;
+	err = emit_gauge(r, &metric_in_flight, (double)r->time_ns / elapsed_ns);
+	if (!err && (r->what & BLOCK_OP_MASK) <= BLOCK_WRITE)
+		err = emit_gauge(r, &metric_sequential, 100.0 * (double)r->sequential / requests);
+	return err;
+}
+
 static int emit_row(struct block *b, const struct cell_row *cells, size_t count, struct point_stream *out,
 		    const struct drain *d, struct totals *totals)
 {
@@ -273,7 +289,6 @@ static int emit_row(struct block *b, const struct cell_row *cells, size_t count,
 	struct row r = {.out = out, .what = key->state};
 	const struct block_device_name *device;
 	struct words what = operation(key->state);
-	unsigned op = key->state & BLOCK_OP_MASK;
 	char *cgroup;
 	int err = 0;
 
@@ -287,12 +302,13 @@ static int emit_row(struct block *b, const struct cell_row *cells, size_t count,
 	r.point.label[2] = cgroup;
 	for (size_t i = 0, end; !err && i < count; i = end) {
 		end = i + cells__end(cells + i, count - i, 0);
-		err = emit_kind(&r, cells + i, end - i);
+		if (cells[i].key.kind == BLOCK_ERROR)
+			err = emit_gauges(&r, d);
+		if (!err)
+			err = emit_kind(&r, cells + i, end - i);
 	}
-	if (!err && d->to_ns > d->from_ns)
-		err = emit_gauge(&r, &metric_in_flight, (double)r.time_ns / (double)(d->to_ns - d->from_ns));
-	if (!err && op <= BLOCK_WRITE && r.requests)
-		err = emit_gauge(&r, &metric_sequential, 100.0 * (double)r.sequential / (double)r.requests);
+	if (!err)
+		err = emit_gauges(&r, d);
 	free(cgroup);
 	return err;
 }
@@ -339,23 +355,50 @@ static void put_headline(struct buf *out, const struct totals *t)
 	buf__puts(out, " failed");
 }
 
+/* Of a row: where it ends, and whether its device has a queue. */
+static size_t row_end(const struct cell_row *cells, size_t count, size_t from, bool *has_queue)
+{
+	size_t end = from;
+
+	*has_queue = false;
+	while (end < count && !compare_rows(&cells[from].key, &cells[end].key))
+		*has_queue |= cells[end++].key.kind == BLOCK_QUEUE;
+	return end;
+}
+
+/* Rows that have all columns come first, and so their columns stand in order. */
+static int emit_rows(struct block *b, const struct cell_row *cells, size_t count, struct point_stream *out,
+		     const struct drain *d, struct totals *totals)
+{
+	bool has_queue;
+	size_t end;
+	int err = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; !err && i < count; i = end) {
+			end = row_end(cells, count, i, &has_queue);
+			if (has_queue == !pass)
+				err = emit_row(b, cells + i, end - i, out, d, totals);
+		}
+	}
+	return err;
+}
+
 static int block__drain(struct probe *probe, struct point_stream *out, struct drain *d)
 {
 	struct block *b = (struct block *)probe;
 	struct totals totals[2] = {0}; /* of devices that stand on no other, and of the rest */
 	struct cell_row *cells;
-	size_t count, end;
+	size_t count;
 	int err = tracer__take(&b->tracer, &cells, &count, d);
 
 	if (count)
 		qsort(cells, count, sizeof(*cells), compare);
-	for (size_t i = 0; !err && i < count; i = end) {
-		for (end = i + 1; end < count && !compare_rows(&cells[i].key, &cells[end].key);)
-			end++;
-		err = emit_row(b, cells + i, end - i, out, d, totals);
-	}
+	if (!err)
+		err = emit_rows(b, cells, count, out, d, totals);
 	free(cells);
-	/* What stands above other devices counts there once more. */
+	/* What stands above other devices counts there once more, but may fail by itself. */
+	totals[0].errors = totals[1].errors > totals[0].errors ? totals[1].errors : totals[0].errors;
 	if (!d->headline.len)
 		put_headline(&d->headline, &totals[!totals[0].requests]);
 	return err;
@@ -411,8 +454,10 @@ static const struct tracer_program programs[] = {
 static int block__prepare(struct tracer *t, struct unit *u, int attempt)
 {
 	const struct block *b = (const struct block *)t;
+	bool casts = !attempt;
 
-	(void)attempt;
+	if (!u->image->raw)
+		unit__set(u, "casts", &casts, sizeof(casts));
 	return unit__set(u, "slow_ns", &b->slow_ns, sizeof(b->slow_ns));
 }
 
@@ -425,6 +470,7 @@ static const struct tracer_type tracer_type = {
 	.image = "block",
 	.what = "the programs on block devices",
 	.part = PART_BLOCK,
+	.attempts = 2, /* with and without typed casts */
 	.programs = programs,
 	.prepare = block__prepare,
 	.event = block__event,
