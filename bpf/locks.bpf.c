@@ -42,6 +42,7 @@ struct {
 #define FUTEX_CMD_MASK	      127
 #define FUTEX_TID_MASK	      0x3fffffff
 #define FUTEX_WAITERS	      0x80000000
+#define TID_MAX		      0x400000 /* PID_MAX_LIMIT (include/linux/threads.h) */
 /* glibc, Go and Rust mark a lock that has waiters by 2, musl by this bit beside the holder. glibc's locks for
  * reading and writing add 1. */
 #define CONTENDED 2
@@ -56,9 +57,14 @@ struct futex_call {
 	u32 call;
 };
 
+/* All ones is no lock of musl's: so Rust's threads park, and QEMU's wait for events. */
 inline_always u32 call__of_value(u32 value)
 {
-	return value == CONTENDED || (value & FUTEX_WAITERS) ? LOCK_CALL_CONTENDED : LOCK_CALL_PLAIN;
+	u32 holder = value & FUTEX_TID_MASK;
+
+	return value == CONTENDED || (value & FUTEX_WAITERS && holder && holder < TID_MAX)
+		       ? LOCK_CALL_CONTENDED
+		       : LOCK_CALL_PLAIN;
 }
 
 inline_always u32 call__of_operation(u32 operation, u32 value)

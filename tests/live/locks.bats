@@ -22,7 +22,7 @@ contended() {
 	# the wait began before what the holder measured, and ended before what the waiter did
 	between "$(of_lock sum "$2")" "$(said kept_ns)" "$(said waited_ns)"
 	same "$(names_of sonde_lock_wait_time)" "${3:-$(said lock)}"
-	same "$(names_of sonde_lock_idle_time)" ""
+	same "$(names_of sonde_futex_other_time)" ""
 	same "$(waits_in want_it)" 11
 	same "$(json -n '[inputs | select(.type == "stack" and any(.frames[]; .name == "want_it")) | select(any(.waker.frames[]; .name == "let_go")).occurrences] | add' "$out")" 11
 }
@@ -69,8 +69,8 @@ contended_on_heap() {
 idle() {
 	run_command locks --futex -- locks "$1" 11 10
 	nothing_lost
-	same "$(of_lock count "$2" sonde_lock_idle_time)" 11
-	between "$(of_lock sum "$2" sonde_lock_idle_time)" "$(said kept_ns)" "$(said waited_ns)"
+	same "$(of_lock count "$2" sonde_futex_other_time)" 11
+	between "$(of_lock sum "$2" sonde_futex_other_time)" "$(said kept_ns)" "$(said waited_ns)"
 	same "$(names_of sonde_lock_wait_time)" ""
 	same "$(waits_in await_work)" 11
 	same "$(reasons_of await_work)" idle

@@ -18,7 +18,7 @@
 static const struct metric *const metrics[] = {
 	&metric_lock_wait,
 	&metric_lock_holders,
-	&metric_lock_idle,
+	&metric_lock_else,
 	&metric_lock_kernel,
 	&metric_lock_stacks,
 	&metric_lock_slow,

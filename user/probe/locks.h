@@ -9,7 +9,8 @@
 
 struct bpf_link;
 
-/* What a wait is for. Those from LOCK_FIRST_IDLE on are waits for work, not for somebody who holds a lock. */
+/* What a wait is for: somebody who holds a lock; from LOCK_FIRST_ELSE on, nobody knows for what; from
+ * LOCK_FIRST_IDLE on, work. */
 #define LOCK_KINDS(X)             \
 	X(MUTEX, "mutex")         \
 	X(RWLOCK, "rwlock")       \
@@ -19,19 +20,22 @@ struct bpf_link;
 	X(CONDITION, "condition") \
 	X(SEMAPHORE, "semaphore") \
 	X(BARRIER, "barrier")     \
-	X(JOIN, "join")
+	X(JOIN, "join")             \
+	X(PARK, "park")
 
 enum lock_kind {
 #define X(name, word) LOCK_##name,
 	LOCK_KINDS(X)
 #undef X
 		LOCK_KIND_COUNT,
+	LOCK_FIRST_ELSE = LOCK_OTHER,
 	LOCK_FIRST_IDLE = LOCK_CONDITION,
 };
 
 const char *lock_kind__word(enum lock_kind kind);
-/* By the functions that wait, if one of them is known; else by the system call. */
-enum lock_kind lock_kind__of(enum lock_call call, const struct stack_view *view);
+/* By the functions that wait, if one of them is known; else by the system call. `held`: a thread is known to
+ * hold it. */
+enum lock_kind lock_kind__of(enum lock_call call, const struct stack_view *view, bool held);
 const char *kernel_lock__word(enum kernel_lock type);
 /* Who wants a lock of the kernel: the innermost function that is no lock's own; "" if there is none. */
 const char *kernel_lock__caller(const struct stack_view *view);
@@ -46,7 +50,7 @@ struct locks {
 	uint64_t told_ns; /* the end of the interval that was told last */
 };
 
-extern const struct metric metric_lock_wait, metric_lock_holders, metric_lock_idle, metric_lock_kernel,
+extern const struct metric metric_lock_wait, metric_lock_holders, metric_lock_else, metric_lock_kernel,
 	metric_lock_stacks, metric_lock_slow;
 
 /* Cells and open waits of an interval as points. `rows` are changed. 0 or -errno. */

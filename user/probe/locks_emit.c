@@ -11,9 +11,9 @@
 #include "probe/locks.h"
 
 #define TITLE_LOCKS  "waits for locks"
-#define TITLE_IDLE   "waits for work: nobody holds what they wait for"
+#define TITLE_IDLE   "other waits in futex(): for work, or it cannot be told for what"
 #define TITLE_KERNEL "the kernel's waits for its own locks"
-#define COLUMNS	     "count:waits *total max p50 p99"
+#define COLUMNS	     "count:waits *total p50 p99"
 
 const struct metric metric_lock_wait = {
 	.name = "sonde_lock_wait_time",
@@ -52,10 +52,11 @@ const struct metric metric_lock_holders = {
 	.spread = true,
 };
 
-const struct metric metric_lock_idle = {
-	.name = "sonde_lock_idle_time",
+const struct metric metric_lock_else = {
+	.name = "sonde_futex_other_time",
 	.unit = "ns",
-	.help = "Waits in futex() for work: condition variables, semaphores, barriers, the end of threads",
+	.help = "Other waits in futex(): for work (condition variables, semaphores, barriers, the end of "
+		"threads), or for what cannot be told",
 	.title = TITLE_IDLE,
 	.kind = POINT_HIST,
 	.shape = SHAPE_ROWS,
@@ -105,11 +106,13 @@ struct emission {
 	struct point_stream *out;
 	struct drain *d;
 	const struct stacks *stacks;
+	const struct cell_row *cells; /* as they came */
+	size_t cell_count;
 	struct wait_row *rows;
 	size_t count;
 	struct {
 		uint64_t waits, open, ns;
-	} lock, idle, kernel;
+	} lock, other, kernel;
 };
 
 static bool is_kernel(const struct wait_row *row)
@@ -122,9 +125,10 @@ static bool is_holder(const struct wait_row *row)
 	return row->cell.key.kind == CELL_HOLDER;
 }
 
-static bool is_idle(const struct wait_row *row)
+/* Nobody is known to hold what it is for. */
+static bool is_else(const struct wait_row *row)
 {
-	return row->cell.key.kind == CELL_LOCK && row->kind >= LOCK_FIRST_IDLE;
+	return row->cell.key.kind == CELL_LOCK && row->kind >= LOCK_FIRST_ELSE;
 }
 
 static const char *kind_word(const struct wait_row *row)
@@ -141,7 +145,7 @@ static const char *kind_word(const struct wait_row *row)
 /* The order of the tables. */
 static int table_of(const struct wait_row *row)
 {
-	return is_holder(row) ? 3 : is_kernel(row) ? 1 : is_idle(row) ? 2 : 0;
+	return is_holder(row) ? 3 : is_kernel(row) ? 1 : is_else(row) ? 2 : 0;
 }
 
 static int by_group(const void *a, const void *b)
@@ -201,6 +205,18 @@ static bool is_self(const struct emission *e, const struct stack_view *view)
 	return view->who.tgid && view->who.tgid == (uint32_t)e->l->tracer.probe.context->self;
 }
 
+/* Whether a thread was seen to hold this lock, in this interval. Cells are sorted: holders stand together. */
+static bool is_held(struct emission *e, const struct cell_key *lock)
+{
+	const struct lock_name *name = lock_names__find(&e->l->names, lock->tgid);
+
+	for (size_t i = 0; name && lock->state == LOCK_CALL_CONTENDED && i < e->cell_count; i++)
+		if (e->cells[i].key.kind == CELL_HOLDER && e->cells[i].key.tgid == lock->tgid &&
+		    lock_names__thread(&e->l->names, &name->entry, (uint32_t)e->cells[i].key.a))
+			return true;
+	return false;
+}
+
 /* Kinds and groups, with one row for each stack, whoever unwound it. Holders know no stack: they get the kind
  * that their lock has. */
 static int prepare(struct emission *e, const struct cell_row *rows, size_t count)
@@ -208,6 +224,8 @@ static int prepare(struct emission *e, const struct cell_row *rows, size_t count
 	struct stack_view view;
 
 	e->rows = calloc(count + 1, sizeof(*e->rows));
+	e->cells = rows;
+	e->cell_count = count;
 	if (!e->rows)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
@@ -226,7 +244,8 @@ static int prepare(struct emission *e, const struct cell_row *rows, size_t count
 			continue;
 		}
 		if (!is_kernel(row))
-			row->kind = lock_kind__of(row->cell.key.state, &view);
+			row->kind = lock_kind__of(row->cell.key.state, &view,
+						  !view.incomplete || is_held(e, &rows[i].key));
 		row->group = group_of(e, row, &view);
 	}
 	return 0;
@@ -331,10 +350,10 @@ static void add_up(struct emission *e, const struct wait_row *row, const struct 
 		e->kernel.waits += h->count;
 		e->kernel.open += open;
 		e->kernel.ns += h->sum;
-	} else if (is_idle(row)) {
-		e->idle.waits += h->count;
-		e->idle.open += open;
-		e->idle.ns += h->sum;
+	} else if (is_else(row)) {
+		e->other.waits += h->count;
+		e->other.open += open;
+		e->other.ns += h->sum;
 	} else {
 		e->lock.waits += h->count;
 		e->lock.open += open;
@@ -357,7 +376,7 @@ static int emit_group(struct emission *e, const struct wait_row *rows, size_t co
 		return 0;
 	describe(e, rows, &p, &path, text);
 	p.metric = is_kernel(rows) ? &metric_lock_kernel
-		   : is_idle(rows) ? &metric_lock_idle
+		   : is_else(rows) ? &metric_lock_else
 				   : &metric_lock_wait;
 	p.hist = &h;
 	err = e->out->emit(e->out, &p);
@@ -366,7 +385,7 @@ static int emit_group(struct emission *e, const struct wait_row *rows, size_t co
 		p.counter = open;
 		err = e->out->emit(e->out, &p);
 	}
-	if (!err && by_lock && !is_kernel(rows) && !is_idle(rows))
+	if (!err && by_lock && !is_kernel(rows) && !is_else(rows))
 		err = emit_holders(e, rows, &p);
 	free(path);
 	return err;
@@ -397,7 +416,7 @@ static int emit_stack(struct emission *e, const struct wait_row *rows, size_t co
 	struct hist h;
 
 	fill_hist(rows, count, &h, &p.sample.open);
-	if (is_idle(rows))
+	if (!is_kernel(rows) && rows->kind >= LOCK_FIRST_IDLE)
 		p.label[0] = "idle";
 	p.sample.value = h.sum;
 	p.sample.occurrences = h.count;
@@ -423,7 +442,9 @@ static int emit_stacks(struct emission *e)
 	for (size_t i = 0; !err && i < e->count; i = end) {
 		for (end = i + 1; end < e->count && !by_stack(&e->rows[i], &e->rows[end]); end++)
 			;
-		if (!is_holder(&e->rows[i]))
+		/* the table by lock names the kernel's callers already */
+		if (!is_holder(&e->rows[i]) &&
+		    (!is_kernel(&e->rows[i]) || !e->l->has_user || e->l->options.by == LOCKS_BY_STACK))
 			err = emit_stack(e, &e->rows[i], end - i);
 	}
 	return err;
@@ -452,8 +473,8 @@ static void headline(const struct emission *e)
 		say(line, "for locks", e->lock.waits, e->lock.open, e->lock.ns);
 	if (e->l->options.kernel && e->l->has_contention)
 		say(line, "for the kernel's", e->kernel.waits, e->kernel.open, e->kernel.ns);
-	if (e->idle.waits + e->idle.open)
-		say(line, "for work", e->idle.waits, e->idle.open, e->idle.ns);
+	if (e->other.waits + e->other.open)
+		say(line, "for other things", e->other.waits, e->other.open, e->other.ns);
 }
 
 int locks__emit(struct locks *l, struct cell_row *rows, size_t count, struct point_stream *out,
@@ -510,6 +531,7 @@ int locks__event(struct tracer *t, const struct event_record *e)
 	const struct lock_name *name;
 	struct buf holder = {0}, waker = {0};
 	struct stack_view view;
+	enum lock_kind kind;
 	const char *comm;
 	size_t n = 0;
 	int err;
@@ -524,11 +546,11 @@ int locks__event(struct tracer *t, const struct event_record *e)
 		fields[n++] = (struct event_field){"caller", kernel_lock__caller(&view)};
 		return tracer__send(t, e, &metric_lock_slow, "slow kernel lock", fields, n);
 	}
-	fields[n++] = (struct event_field){"lock", name ? name->text : "[more locks]"};
-	fields[n++] = (struct event_field){
-		"kind", lock_kind__word(lock_kind__of((enum lock_call)e->value[LOCK_VALUE_CALL], &view))};
 	comm = name ? lock_names__thread(&l->names, &name->entry, (uint32_t)e->value[LOCK_VALUE_OWNER])
 		    : NULL;
+	kind = lock_kind__of((enum lock_call)e->value[LOCK_VALUE_CALL], &view, comm != NULL);
+	fields[n++] = (struct event_field){"lock", name ? name->text : "[more locks]"};
+	fields[n++] = (struct event_field){"kind", lock_kind__word(kind)};
 	if (comm) {
 		buf__printf(&holder, "%s[%u]", comm, (unsigned)e->value[LOCK_VALUE_OWNER]);
 		fields[n++] = (struct event_field){"holder", buf__text(&holder)};

@@ -34,18 +34,31 @@ static const struct {
 	const char *part;
 	enum lock_kind kind;
 } functions[] = {
-	{"mutex_lock", LOCK_MUTEX},	   {"mutex_timedlock", LOCK_MUTEX},
-	{"mutex_clocklock", LOCK_MUTEX},   {"lll_lock", LOCK_MUTEX},
-	{"rwlock", LOCK_RWLOCK},	   {"RwLock", LOCK_RWLOCK},
-	{"pthread_cond_", LOCK_CONDITION}, {"cnd_wait", LOCK_CONDITION},
-	{"cnd_timedwait", LOCK_CONDITION}, {"condition_variable", LOCK_CONDITION},
-	{"condvar", LOCK_CONDITION},	   {"Condvar", LOCK_CONDITION},
-	{"sem_wait", LOCK_SEMAPHORE},	   {"sem_timedwait", LOCK_SEMAPHORE},
-	{"sem_clockwait", LOCK_SEMAPHORE}, {"new_sem_wait", LOCK_SEMAPHORE},
-	{"barrier_wait", LOCK_BARRIER},	   {"pthread_join", LOCK_JOIN},
-	{"clockjoin", LOCK_JOIN},	   {"timedjoin", LOCK_JOIN},
-	{"thrd_join", LOCK_JOIN},	   {"pthread_once", LOCK_ONCE},
+	{"mutex_lock", LOCK_MUTEX},
+	{"mutex_timedlock", LOCK_MUTEX},
+	{"mutex_clocklock", LOCK_MUTEX},
+	{"lll_lock", LOCK_MUTEX},
+	{"rwlock", LOCK_RWLOCK},
+	{"RwLock", LOCK_RWLOCK},
+	{"pthread_cond_", LOCK_CONDITION},
+	{"g_cond_", LOCK_CONDITION},
+	{"cnd_wait", LOCK_CONDITION},
+	{"cnd_timedwait", LOCK_CONDITION},
+	{"condition_variable", LOCK_CONDITION},
+	{"condvar", LOCK_CONDITION},
+	{"Condvar", LOCK_CONDITION},
+	{"sem_wait", LOCK_SEMAPHORE},
+	{"sem_timedwait", LOCK_SEMAPHORE},
+	{"sem_clockwait", LOCK_SEMAPHORE},
+	{"new_sem_wait", LOCK_SEMAPHORE},
+	{"barrier_wait", LOCK_BARRIER},
+	{"pthread_join", LOCK_JOIN},
+	{"clockjoin", LOCK_JOIN},
+	{"timedjoin", LOCK_JOIN},
+	{"thrd_join", LOCK_JOIN},
+	{"pthread_once", LOCK_ONCE},
 	{"call_once", LOCK_ONCE},
+	{"::park", LOCK_PARK},
 };
 
 static enum lock_kind kind_of_function(const char *name)
@@ -56,7 +69,7 @@ static enum lock_kind kind_of_function(const char *name)
 	return LOCK_KIND_COUNT;
 }
 
-enum lock_kind lock_kind__of(enum lock_call call, const struct stack_view *view)
+enum lock_kind lock_kind__of(enum lock_call call, const struct stack_view *view, bool held)
 {
 	static const enum lock_kind kinds[LOCK_CALL_COUNT] = {
 		[LOCK_CALL_PLAIN] = LOCK_OTHER,	  [LOCK_CALL_CONTENDED] = LOCK_MUTEX,
@@ -72,7 +85,11 @@ enum lock_kind lock_kind__of(enum lock_call call, const struct stack_view *view)
 		if (kind != LOCK_KIND_COUNT)
 			return kind;
 	}
-	return call < LOCK_CALL_COUNT ? kinds[call] : LOCK_OTHER;
+	/* What a condition variable counts may be the value that marks a lock: without its stack, who knows
+	 */
+	if (call >= LOCK_CALL_COUNT || (call == LOCK_CALL_CONTENDED && view->incomplete && !held))
+		return LOCK_OTHER;
+	return kinds[call];
 }
 
 /* How locks are waited for, whoever wants them. */
