@@ -145,7 +145,7 @@ static void free_locks(struct tracer *t)
 
 static const struct tracer_type type = {
 	.image = "locks",
-	.what = "load the programs on waits for locks",
+	.what = "the programs on waits for locks",
 	.part = PART_LOCKS,
 	.attempts = sizeof(attempts) / sizeof(attempts[0]),
 	.programs = programs,

@@ -20,7 +20,7 @@ struct bpf_link;
 	X(CONDITION, "condition") \
 	X(SEMAPHORE, "semaphore") \
 	X(BARRIER, "barrier")     \
-	X(JOIN, "join")             \
+	X(JOIN, "join")           \
 	X(PARK, "park")
 
 enum lock_kind {
