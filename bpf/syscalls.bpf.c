@@ -333,16 +333,17 @@ int BPF_PROG(on_end_stack, struct pt_regs *regs, long result)
 	return 0;
 }
 
-/* The same by perf events, for kernels that leave out runs of raw tracepoints. */
-struct begin_context { /* events/raw_syscalls/sys_enter/format */
+/* The same by perf events: those of raw_syscalls, or of single calls, whose number has four bytes. */
+struct begin_context {
 	u64 common;
-	s64 number;
+	s32 number, reserved;
 	u64 arguments[6];
 };
 
 struct end_context {
 	u64 common;
-	s64 number, result;
+	s32 number, reserved;
+	s64 result;
 };
 
 SEC("?tracepoint")

@@ -2,7 +2,11 @@
 /* The syscalls probe: its programs, how they are hooked in, and the calls that are open. */
 #include "probe/syscalls.h"
 
+#include <dirent.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -18,7 +22,9 @@
 #define CELLS_BY_KEY   32768 /* of many processes or cgroups */
 
 static const struct hook hooks[] = {
-	{"sys_enter, sys_exit", "tp_btf, raw_tp; raw_syscalls/sys_enter, sys_exit where these miss calls",
+	{"sys_enter, sys_exit",
+	 "syscalls/sys_enter_NAME for up to four names; tp_btf, raw_tp; raw_syscalls/sys_enter where these "
+	 "miss calls",
 	 "everything"},
 	{"iter/task", "plain", "calls that are open at an interval's end"},
 	{"sched_process_exec", "tp_btf, raw_tp",
@@ -34,6 +40,23 @@ static const struct hook hooks[] = {
 static bool by_event(const struct tracer *t)
 {
 	return ((const struct syscalls *)t)->hook == HOOK_EVENT;
+}
+
+#define CALLS_FEW 4
+
+static bool few_calls(const struct tracer *t)
+{
+	const char *calls = ((const struct syscalls *)t)->options.calls;
+	int commas = 0;
+
+	for (const char *c = calls; c && *c; c++)
+		commas += *c == ',';
+	return calls && commas < CALLS_FEW;
+}
+
+static bool wants_event(const struct tracer *t)
+{
+	return by_event(t) || few_calls(t);
 }
 
 static bool with_stacks(const struct tracer *t)
@@ -62,19 +85,19 @@ static bool wants_end_stack(const struct tracer *t, int attempt)
 static bool wants_begin_event(const struct tracer *t, int attempt)
 {
 	(void)attempt;
-	return by_event(t);
+	return wants_event(t);
 }
 
 static bool wants_end_event(const struct tracer *t, int attempt)
 {
 	(void)attempt;
-	return by_event(t) && !with_stacks(t);
+	return wants_event(t) && !with_stacks(t);
 }
 
 static bool wants_end_event_stack(const struct tracer *t, int attempt)
 {
 	(void)attempt;
-	return by_event(t) && with_stacks(t);
+	return wants_event(t) && with_stacks(t);
 }
 
 static const struct tracer_program programs[] = {
@@ -158,16 +181,62 @@ static struct probe *syscalls__open(struct probe_context *context, const void *o
 					    set, options);
 }
 
+/* --- 32-bit programs */
+
+static bool is_32bit(const char *pid)
+{
+	unsigned char head[EI_NIDENT] = {0};
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/exe", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || read(fd, head, sizeof(head)) != sizeof(head))
+		head[EI_CLASS] = ELFCLASSNONE;
+	if (fd >= 0)
+		close(fd);
+	return head[EI_CLASS] == ELFCLASS32;
+}
+
+static bool any_32bit(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	bool any = false;
+
+	while (proc && !any && (e = readdir(proc)))
+		any = e->d_name[0] >= '1' && e->d_name[0] <= '9' && is_32bit(e->d_name);
+	if (proc)
+		closedir(proc);
+	return any;
+}
+
 /* --- hooks */
 
-static int attach_event(struct syscalls *s)
+static int attach_events(struct syscalls *s, const char *begin, const char *end)
 {
 	struct unit *u = &s->tracer.unit;
-	int err = unit__attach_tracepoint(u, "on_begin_event", "raw_syscalls/sys_enter");
+	int err = unit__attach_tracepoint(u, "on_begin_event", begin);
 
 	return err ? err
 		   : unit__attach_tracepoint(u, s->options.stacks ? "on_end_event_stack" : "on_end_event",
-					     "raw_syscalls/sys_exit");
+					     end);
+}
+
+static int attach_calls(struct syscalls *s)
+{
+	char begin[96], end[96];
+	int err = 0;
+
+	for (const char *call = s->options.calls; !err && *call; call += *call == ',') {
+		int len = (int)strcspn(call, ",");
+
+		snprintf(begin, sizeof(begin), "syscalls/sys_enter_%.*s", len, call);
+		snprintf(end, sizeof(end), "syscalls/sys_exit_%.*s", len, call);
+		err = attach_events(s, begin, end);
+		call += len;
+	}
+	return err;
 }
 
 static int attach_iterator(struct syscalls *s)
@@ -178,21 +247,49 @@ static int attach_iterator(struct syscalls *s)
 	return s->open_link ? 0 : -errno;
 }
 
+/* The programs on raw tracepoints are loaded beside those that may take their place. */
+static void choose_attached(struct syscalls *s)
+{
+	static const char *const raw[] = {"on_begin", "on_end", "on_end_stack"};
+
+	for (size_t i = 0; i < sizeof(raw) / sizeof(raw[0]); i++)
+		bpf_program__set_autoattach(bpf_object__find_program_by_name(s->tracer.unit.object, raw[i]),
+					    s->hook != HOOK_CALLS);
+}
+
 static int attach(struct syscalls *s)
 {
-	const char *program = "the iterator";
-	int err = unit__attach_all(&s->tracer.unit, &program);
+	const char *program = NULL;
+	int err;
 
-	if (!err && s->hook == HOOK_EVENT) {
-		program = "classic tracepoints";
-		err = attach_event(s);
-	}
-	if (!err)
+	choose_attached(s);
+	err = unit__attach_all(&s->tracer.unit, &program);
+	if (!err && s->hook == HOOK_EVENT)
+		err = attach_events(s, "raw_syscalls/sys_enter", "raw_syscalls/sys_exit");
+	if (!err && s->hook == HOOK_CALLS)
+		err = attach_calls(s);
+	if (!err && !s->open_link) {
+		program = "the iterator";
 		err = attach_iterator(s);
-	if (err && s->hook != HOOK_EVENT)
+	}
+	if (err && s->hook != HOOK_EVENT && s->hook != HOOK_CALLS)
 		msg__error("cannot attach %s of the system calls: %s (see `sonde check`)", program,
 			   strerror(-err));
 	return err;
+}
+
+/* Tracepoints of single calls are not there for 32-bit code, and some calls have none. */
+static int prefer_calls(struct syscalls *s)
+{
+	if (!few_calls(&s->tracer) || any_32bit())
+		return 0;
+	unit__detach(&s->tracer.unit);
+	s->hook = HOOK_CALLS;
+	if (!attach(s))
+		return 0;
+	unit__detach(&s->tracer.unit);
+	s->hook = HOOK_RAW;
+	return attach(s);
 }
 
 /* Whether all of some known calls came, both begin and end. */
@@ -218,22 +315,27 @@ static int with_hook(struct syscalls *s, enum call_hook hook)
 	return err ? err : attach(s);
 }
 
+/* The kernel leaves out runs of the programs on raw tracepoints. */
+static int avoid_raw(struct syscalls *s)
+{
+	int why = with_hook(s, HOOK_EVENT), err = why ? with_hook(s, HOOK_GUARDED) : 0;
+
+	if (why && !err)
+		msg__note("this kernel leaves out programs on system calls now and then, and its classic "
+			  "tracepoints cannot be had (%s): what was left out is counted as lost",
+			  strerror(-why));
+	return err;
+}
+
 static int syscalls__attach(struct probe *probe)
 {
 	struct syscalls *s = (struct syscalls *)probe;
-	int err = attach(s), why;
+	int err = attach(s);
 
-	if (!err && s->hook == HOOK_RAW && !canary_lives(s)) {
-		why = with_hook(s, HOOK_EVENT);
-		err = why ? with_hook(s, HOOK_GUARDED) : 0;
-		if (why && !err)
-			msg__note("this kernel leaves out programs on system calls now and then, and its "
-				  "classic "
-				  "tracepoints cannot be had (%s): what was left out is counted as lost",
-				  strerror(-why));
-	}
 	if (err && s->hook == HOOK_EVENT)
 		msg__error("cannot attach to classic tracepoints: %s (see `sonde check`)", strerror(-err));
+	if (!err && s->hook == HOOK_RAW)
+		err = canary_lives(s) ? prefer_calls(s) : avoid_raw(s);
 	if (!err)
 		unit__forget_recursions(&s->tracer.unit);
 	return err;

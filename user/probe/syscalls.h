@@ -8,8 +8,9 @@
 
 /* How the programs come to be called, the better one first. */
 enum call_hook {
-	HOOK_RAW,     /* tp_btf or raw_tp, cheap */
-	HOOK_EVENT,   /* classic tracepoints: the kernel leaves out no run where it may preempt the others */
+	HOOK_RAW,   /* tp_btf or raw_tp, cheap */
+	HOOK_CALLS, /* a classic tracepoint for each call that is asked for: the others cost nearly nothing */
+	HOOK_EVENT, /* classic tracepoints: the kernel leaves out no run where it may preempt the others */
 	HOOK_GUARDED, /* as the first: runs may be left out, which are counted; the others keep out of each
 			 other's way */
 };

@@ -299,7 +299,8 @@ int unit__attach_all(struct unit *u, const char **program)
 
 	bpf_object__for_each_program(p, u->object)
 	{
-		if (!bpf_program__autoload(p) || bpf_program__expected_attach_type(p) == BPF_TRACE_ITER ||
+		if (!bpf_program__autoload(p) || !bpf_program__autoattach(p) ||
+		    bpf_program__expected_attach_type(p) == BPF_TRACE_ITER ||
 		    !strcmp(bpf_program__name(p), "on_mapping")) /* attached when it was loaded */
 			continue;
 		err = unit__keep(u, bpf_program__attach(p));
