@@ -114,15 +114,43 @@ inline_always void fault__end(struct watched *w, struct task_struct *task, u64 s
 	event__send(e, l);
 }
 
-/* In a fault the registers say that the kernel was entered by an exception. Who is stopped was interrupted,
- * too, but does not wait for memory. */
-inline_always void fault__block(struct task_struct *task, u64 now, struct loss *l)
+/* Whether one of the frames at the place lies in the code that handles faults. Verified once. */
+GLOBAL int stack__has_fault(u32 which, u32 count)
 {
+	struct stack_place *p = place__get(which);
+
+	for (u32 i = 0; p && i < FAULT_DEPTH && i < count; i++) {
+		u64 address = p->scratch.record.frames[i];
+
+		if (address >= fault_text[0] && address < fault_text[1])
+			return 1;
+	}
+	return 0;
+}
+
+/* A system call that touches memory which is not there has a fault, too: its stack tells. */
+inline_always bool is_kernel_fault(void *ctx)
+{
+	struct stack_place *p = place__get(PLACE_HERE);
+	long bytes;
+
+	if (!p || !fault_text[1])
+		return false;
+	bytes = bpf_get_stack(ctx, p->scratch.record.frames, FAULT_DEPTH * sizeof(u64), 0);
+	return bytes > 0 && stack__has_fault(PLACE_HERE, (u32)bytes / sizeof(u64));
+}
+
+/* In a fault from user space the registers say that the kernel was entered by an exception. Who is stopped
+ * was interrupted, too, but does not wait for memory. */
+inline_always void fault__block(void *ctx, struct task_struct *task, u64 now, struct loss *l)
+{
+	u32 state = task__state(task);
 	struct watched *w;
 
-	if (!(task__state(task) & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)) ||
-	    READ(task, flags) & PF_KTHREAD ||
-	    !REGS_IN_EXCEPTION(READ(registers__at(task, USER_CURRENT), REGS_SYSCALL)))
+	if (!(state & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)) || READ(task, flags) & PF_KTHREAD)
+		return;
+	if (!REGS_IN_EXCEPTION(READ(registers__at(task, USER_CURRENT), REGS_SYSCALL)) &&
+	    !(state & TASK_UNINTERRUPTIBLE && is_kernel_fault(ctx)))
 		return;
 	w = watched__get(task, l);
 	if (w)
@@ -131,16 +159,9 @@ inline_always void fault__block(struct task_struct *task, u64 now, struct loss *
 
 inline_always void fault__unblock(struct task_struct *task, u64 now, struct loss *l)
 {
-	struct watched *w;
-	u64 since;
+	struct watched *w = watched__peek(task);
+	u64 since = w ? w->state.fault_since : 0;
 
-#ifndef RAW_TP /* no helper gives the registers of another thread */
-	if (READ(task, flags) & PF_KTHREAD ||
-	    !REGS_IN_EXCEPTION(READ(registers__at(task, USER_REMOTE), REGS_SYSCALL)))
-		return;
-#endif
-	w = watched__peek(task);
-	since = w ? w->state.fault_since : 0;
 	if (!since)
 		return;
 	w->state.fault_since = 0;
@@ -165,7 +186,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 	if (task__state(prev) & TASK_DEAD)
 		thread__last_count(prev, l);
 	else if (!preempt)
-		fault__block(prev, now, l);
+		fault__block(ctx, prev, now, l);
 	fault__unblock(next, now, l);
 	return 0;
 }
@@ -182,57 +203,6 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		thread__last_count(task, l);
 	return 0;
 }
-
-#ifndef RAW_TP
-/*
- * A system call that touches memory which is not there has a fault, too, but the scheduler cannot tell such
- * a block from any other of the call. Most faults come from user space, and leave here at once.
- */
-#define FAULT_FLAG_USER (1 << 6) /* include/linux/mm_types.h */
-
-SEC("?fentry/handle_mm_fault")
-int BPF_PROG(on_kernel_fault, void *area, u64 address, u32 flags)
-{
-	struct loss *l = loss__here();
-	struct task_struct *task;
-	struct watched *w;
-
-	if (!l || flags & FAULT_FLAG_USER)
-		return 0;
-	l->runs++;
-	task = task__current();
-	w = watched__peek(task);
-	if (!w || !w->wanted)
-		return 0;
-	w->state.kernel_fault = address;
-	w->state.kernel_fault_switches = READ(task, nvcsw);
-	w->state.kernel_fault_since = bpf_ktime_get_ns();
-	return 0;
-}
-
-/* Where the kernel has skipped the beginning of this one, what is there is of another address. */
-SEC("?fexit/handle_mm_fault")
-int BPF_PROG(on_kernel_fault_end, void *area, u64 address, u32 flags)
-{
-	struct loss *l = loss__here();
-	struct task_struct *task;
-	struct watched *w;
-	u64 since;
-
-	if (!l || flags & FAULT_FLAG_USER)
-		return 0;
-	l->runs++;
-	task = task__current();
-	w = watched__peek(task);
-	if (!w || w->state.kernel_fault != address || !w->state.kernel_fault_since)
-		return 0;
-	since = w->state.kernel_fault_since;
-	w->state.kernel_fault_since = 0;
-	if (w->wanted && w->state.kernel_fault_switches != READ(task, nvcsw))
-		fault__end(w, task, since, bpf_ktime_get_ns(), l);
-	return 0;
-}
-#endif
 
 /* --- reclaim and compaction */
 

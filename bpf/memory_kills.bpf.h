@@ -99,7 +99,7 @@ int BPF_PROG(on_signal, int signal, void *info, struct task_struct *task)
 	return 0;
 }
 
-#define MARK_WITHIN_NS 10000000
+#define MARK_WITHIN_NS 1000000000 /* at once, but an emulated CPU may pause */
 
 HOOK("mark_victim")
 int BPF_PROG(on_victim)

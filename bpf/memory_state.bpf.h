@@ -13,8 +13,6 @@ struct memory_thread {
 	u64 minor, major;  /* faults that were counted */
 	u64 read, fetched; /* bytes, likewise */
 	u64 fault_since;   /* blocked in a fault since then; 0: it is not */
-	u64 kernel_fault;  /* the address of a fault inside a system call; 0: none */
-	u64 kernel_fault_since, kernel_fault_switches;
 	u64 reclaim_since, compaction_since;
 	u64 cache_mapping, cache_index, cache_end; /* of the last read */
 	u64 cache_fetched;			   /* pages, by the system call that runs ... */
@@ -33,6 +31,8 @@ const volatile u32 cache_by;	  /* enum memory_cache */
 const volatile u64 slow_ns;	  /* what takes so long is an event; 0: nothing is */
 const volatile bool kernel_reads; /* bpf_probe_read_kernel() may be called */
 const volatile u64 page_bytes;
+const volatile u64 fault_text[2]; /* handle_mm_fault(): [from, to); 0: not known */
+#define FAULT_DEPTH 48		  /* frames that are looked through for it */
 
 inline_always void cell__count(struct watched *w, u32 kind, u32 slot, u32 state, u64 count, u64 ns,
 			       struct loss *l)

@@ -48,6 +48,19 @@ make_file() {
 	[ "$(of_process sonde_memory_fault_blocked "${child%% *}")" -gt 0 ]
 }
 
+# The reads of a pipe that has something do not block, so whatever does is a fault.
+# bats test_tags=host
+@test "memory: so it is where the kernel touches it, in a system call" {
+	local child addresses
+	addresses=$(awk '$3 == "handle_mm_fault" { print $1 }' /proc/kallsyms)
+	[ "${addresses:-0}" != 0000000000000000 ] || skip "addresses of the kernel are hidden"
+	make_file 1009
+	exactly faults -- faults 1009 --file "$file" --by-call
+	child=$(said child)
+	same "$(of_process sonde_memory_major_faults "${child%% *}")" 1009
+	between "$(json -n --argjson p "${child%% *}" '[inputs | select(.metric == "sonde_memory_fault_blocked" and .who.tgid == $p).count] | add // 0' "$out")" 500 2018
+}
+
 # bats test_tags=host
 @test "memory: of a file that is read twice the page cache has half" {
 	local child

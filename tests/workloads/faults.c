@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * faults PAGES [--children N] [--threads N] [--linger] [--file PATH] [--read PATH]: N children (1), each of
- * which touches PAGES fresh pages of anonymous memory in each of N threads (1), in grow(). With --file each
- * maps the file instead, whose pages are not in memory, and touches the first PAGES of them in touch_file();
- * with
+ * faults PAGES [--children N] [--threads N] [--linger] [--file PATH [--by-call]] [--read PATH]: N children
+ * (1), each of which touches PAGES fresh pages of anonymous memory in each of N threads (1), in grow(). With
+ * --file each maps the file instead, whose pages are not in memory, and touches the first PAGES of them in
+ * touch_file(); with
  * --read each reads it twice, whose pages are not in memory either, in read_file(). Waits for the children
  * one by one.
  *
@@ -20,7 +20,7 @@ struct work {
 	long pages, threads;
 	const char *file, *read;
 	size_t page;
-	bool linger;
+	bool linger, by_call;
 };
 
 WORK_FN static void grow(volatile char *memory, const struct work *w)
@@ -51,6 +51,19 @@ WORK_FN static int touch_file(const volatile char *memory, const struct work *w)
 	return sum;
 }
 
+static void write_file(const volatile char *memory, const struct work *w)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe(ends))
+		work__fail("pipe");
+	for (long i = 0; i < w->pages; i++)
+		if (write(ends[1], (const char *)memory + i * w->page, 1) != 1 ||
+		    read(ends[0], &byte, 1) != 1)
+			work__fail("pipe");
+}
+
 static void drop(int fd)
 {
 	if (fsync(fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
@@ -66,7 +79,10 @@ static void map_file(const struct work *w)
 		work__fail(w->file);
 	madvise(memory, w->pages * w->page, MADV_RANDOM); /* one by one */
 	drop(fd);
-	touch_file(memory, w);
+	if (w->by_call)
+		write_file(memory, w);
+	else
+		touch_file(memory, w);
 }
 
 WORK_FN static void read_file(int fd)
@@ -118,6 +134,7 @@ int main(int argc, char **argv)
 	struct work w = {.threads = threads ? work__number(threads) : 1,
 			 .file = work__option(&argc, argv, "--file"),
 			 .read = work__option(&argc, argv, "--read"),
+			 .by_call = work__flag(&argc, argv, "--by-call"),
 			 .linger = work__flag(&argc, argv, "--linger"),
 			 .page = sysconf(_SC_PAGESIZE)};
 	long minor = 0, major = 0, count = children ? work__number(children) : 1;

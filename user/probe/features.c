@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,26 +81,25 @@ int features__tracepoints(const char *const *names, int *arguments, size_t count
 	return 0;
 }
 
-bool features__fentry(const char *function)
+bool features__function_text(const char *function, uint64_t range[2])
 {
-	const struct bpf_insn nothing[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	int id = libbpf_find_vmlinux_btf_id(function, BPF_TRACE_FENTRY), program = -1, link = -1;
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY,
-		    .attach_btf_id = id > 0 ? (__u32)id : 0);
+	FILE *f = fopen("/proc/kallsyms", "re");
+	size_t len = strlen(function);
+	char line[512];
 
-	if (id > 0)
-		program =
-			bpf_prog_load(BPF_PROG_TYPE_TRACING, "fentry", "Dual BSD/GPL", nothing, 2, &options);
-	if (program >= 0)
-		link = bpf_raw_tracepoint_open(NULL, program);
-	if (program >= 0)
-		close(program);
-	if (link >= 0)
-		close(link);
-	return link >= 0;
+	range[0] = range[1] = 0;
+	/* Sorted by address, but for modules. "ADDRESS T NAME"; parsed by hand, since they are many. */
+	while (f && !range[1] && fgets(line, sizeof(line), f)) {
+		const char *name = strchr(line, ' ');
+
+		if (range[0] && strtoull(line, NULL, 16) > range[0])
+			range[1] = strtoull(line, NULL, 16);
+		else if (name && !strncmp(name + 3, function, len) && name[3 + len] == '\n')
+			range[0] = strtoull(line, NULL, 16);
+	}
+	if (f)
+		fclose(f);
+	return range[0] && range[1];
 }
 
 bool features__irq_text(uint64_t range[2])

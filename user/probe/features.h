@@ -25,11 +25,10 @@ int features__ask(struct features *f);
 /* How many arguments each raw tracepoint hands over; -1: there is no such. 0, or -errno likewise. */
 int features__tracepoints(const char *const *names, int *arguments, size_t count);
 
-/* Whether programs can be attached to this function of the kernel's (fentry, fexit): tried. */
-bool features__fentry(const char *function);
-
 /* The code that enters interrupts, [from, to), by /proc/kallsyms. False: no such symbols, or their addresses
  * are hidden. */
 bool features__irq_text(uint64_t range[2]);
+/* A function's code, likewise: up to the symbol behind it. */
+bool features__function_text(const char *function, uint64_t range[2]);
 
 #endif

@@ -143,7 +143,7 @@ static const struct hook hooks[] = {
 	{"iter/task", "tp_btf, raw_tp", "everything"},
 	{"sched_process_exit, sched_switch", "tp_btf, raw_tp",
 	 "faults of threads that ended, time in faults"},
-	{"handle_mm_fault", "fentry and fexit", "time in faults inside system calls"},
+	{"/proc/kallsyms", "addresses", "time in faults inside system calls"},
 	{"mm_vmscan_direct_reclaim, mm_vmscan_memcg_reclaim", "tp_btf, raw_tp", "reclaim"},
 	{"mm_compaction", "tp_btf, raw_tp", "compaction"},
 	{"signal_generate, mark_victim", "tp_btf, raw_tp", "kills when memory has run out"},
@@ -162,12 +162,6 @@ static const struct attempt {
 	bool casts, reads;
 } attempts[] = {{true, true}, {true, false}, {false, true}, {false, false}};
 #define ATTEMPTS (int)(sizeof(attempts) / sizeof(attempts[0]))
-
-static bool wants_fentry(const struct tracer *t, int attempt)
-{
-	(void)attempt;
-	return ((const struct memory *)t)->has_fentry;
-}
 
 static bool wants_compaction(const struct tracer *t, int attempt)
 {
@@ -191,8 +185,6 @@ static const struct tracer_program programs[] = {
 	{"sweep", tracer__always},
 	{"on_switch", tracer__always},
 	{"on_exit", tracer__always},
-	{"on_kernel_fault", wants_fentry},
-	{"on_kernel_fault_end", wants_fentry},
 	{"on_direct_reclaim", tracer__always},
 	{"on_direct_reclaim_end", tracer__always},
 	{"on_cgroup_reclaim", tracer__always},
@@ -230,6 +222,8 @@ static int memory__prepare(struct tracer *t, struct unit *u, int attempt)
 	if (!err)
 		err = unit__set(u, "page_bytes", &page_bytes, sizeof(page_bytes));
 	if (!err)
+		err = unit__set(u, "fault_text", m->fault_text, sizeof(m->fault_text));
+	if (!err)
 		err = unit__resize(u, "cells_a", CELLS_MAX);
 	return err ? err : unit__resize(u, "cells_b", CELLS_MAX);
 }
@@ -260,7 +254,7 @@ static void memory__set(struct tracer *t, const void *options)
 	features__tracepoints(points, arguments, 2);
 	m->cache_by = arguments[0] == 3 ? CACHE_BY_PAGES : CACHE_BY_BYTES;
 	m->has_compaction = arguments[1] >= 0;
-	m->has_fentry = features__fentry("handle_mm_fault");
+	features__function_text("handle_mm_fault", m->fault_text);
 }
 
 static struct probe *memory__open(struct probe_context *context, const void *options)

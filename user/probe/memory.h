@@ -12,8 +12,8 @@ struct memory {
 	struct tracer tracer;
 	struct memory_options options;
 	enum memory_cache cache_by;
-	bool has_compaction; /* the kernel can be configured without */
-	bool has_fentry;
+	bool has_compaction;	/* the kernel can be configured without */
+	uint64_t fault_text[2]; /* bpf/memory_state.bpf.h */
 	struct cgroup_files files;
 	struct cgroup_list memory_of, pressure_of; /* the target's processes' */
 	struct table before; /* what was read of cgroups at the end of the interval before: memory_files.c */

@@ -18,8 +18,8 @@ const struct metric metric_memory_event = {
 
 static const char *const reasons[] = {
 	[MEMORY_OF_NOBODY] = "unknown",
-	[MEMORY_OF_MACHINE] = "the machine's memory",
-	[MEMORY_OF_CGROUP] = "a cgroup's limit",
+	[MEMORY_OF_MACHINE] = "machine",
+	[MEMORY_OF_CGROUP] = "cgroup",
 };
 
 static const char *reason_of(uint64_t pressure)
@@ -75,7 +75,7 @@ static int send_kill(struct memory *m, const struct event_record *e)
 		fields[n++] = (struct event_field){"cgroup", .text = victims};
 	fields[n++] = (struct event_field){"asked_by", .text = asker};
 	m->kills++;
-	err = tracer__send(&m->tracer, e, &metric_memory_event, "killed, out of memory", fields, n);
+	err = tracer__send(&m->tracer, e, &metric_memory_event, "oom kill", fields, n);
 	free(victims);
 	free(whose);
 	return err;

@@ -248,7 +248,8 @@ static int emit_memory(struct memory *m, const struct cgroup_entry *c, struct po
 	free(whose);
 	if (!err)
 		err = emit_count(&p, &metric_cgroup_refaults, refaults, out);
-	return err ? err : emit_count(&p, &metric_cgroup_kills, kills, out);
+	return err || now.oom_kills == CGROUP_UNKNOWN ? err
+						      : emit_count(&p, &metric_cgroup_kills, kills, out);
 }
 
 static int emit_share(struct point *p, const struct metric *metric, double percent, struct point_stream *out)
