@@ -176,11 +176,13 @@ static __noinline u64 party__of(const struct connection *c)
 
 #define WHAT(kind, state, slot) ((u32)(kind) << 24 | (u32)(state) << 16 | (u32)(slot))
 
-/* 1: there was no room. */
+/* 1: there was no room. Global, as what follows: verified once, and its callers' paths become one again. */
 __noinline int count_cell(u64 party, u32 what, u64 count, u64 ns)
 {
 	struct cell_key key = {.a = party, .slot = what & 0xffff, .kind = what >> 24};
 
+	if (!count && !ns)
+		return 0;
 	key.state = what >> 16 & 0xff;
 	return !cell__add(&key, count, ns);
 }
@@ -201,7 +203,9 @@ inline_always u64 exchange_if(u64 *at, u64 old, u64 new)
 		*(volatile u64 *)at = new;
 	return found;
 }
+#define VERIFIED_ONCE static __noinline /* nor functions that are and take pointers (e5069b9c23b3, 5.12) */
 #else
+#define VERIFIED_ONCE		  __noinline
 #define exchange_if(at, old, new) __sync_val_compare_and_swap(at, old, new)
 #endif
 
@@ -214,10 +218,14 @@ inline_always u64 gain(u64 from, u64 to, bool narrow)
 
 /* What has come since it was counted last, which is counted with this. Nobody but one reader of all comes in
  * between, so twice is enough. */
-inline_always u64 advance(u64 *counted, u64 now, bool narrow)
+VERIFIED_ONCE u64 advance(u64 *counted, u64 now, u32 narrow)
 {
-	u64 old = *(volatile u64 *)counted, found, more = gain(old, now, narrow);
+	u64 old, found, more;
 
+	if (!counted)
+		return 0;
+	old = *(volatile u64 *)counted;
+	more = gain(old, now, narrow);
 	if (!more)
 		return 0;
 	found = exchange_if(counted, old, now);
@@ -252,11 +260,6 @@ inline_always void totals__read(u64 *now, struct sock *sk, struct tcp_sock *tp)
 	now[TCP_LISTEN_DROPS] = (u32)READ(sk, sk_drops.counter);
 }
 
-inline_always int count_pair(u64 party, u32 kind, u64 count, u64 ns)
-{
-	return count || ns ? count_cell(party, WHAT(kind, 0, 0), count, ns) : 0;
-}
-
 inline_always int count_totals(struct connection *c, u64 party, struct sock *sk, struct tcp_sock *tp)
 {
 	u64 now[TCP_TOTALS];
@@ -266,11 +269,13 @@ inline_always int count_totals(struct connection *c, u64 party, struct sock *sk,
 #pragma unroll
 	for (int i = 0; i < TCP_TOTALS; i++)
 		now[i] = advance(&c->counted[i], now[i], i >= TCP_FIRST_NARROW);
-	full |= count_pair(party, TCP_CELL_BYTES, now[TCP_SENT_BYTES], now[TCP_RECEIVED_BYTES]);
-	full |= count_pair(party, TCP_CELL_SEGMENTS, now[TCP_SENT_SEGMENTS], now[TCP_RECEIVED_SEGMENTS]);
-	full |= count_pair(party, TCP_CELL_RETRANSMITS, now[TCP_RETRANSMITS], now[TCP_RETRANSMITTED_BYTES]);
-	full |= count_pair(party, TCP_CELL_STALLS, now[TCP_RWND_TICKS], now[TCP_SNDBUF_TICKS]);
-	return full | count_pair(party, TCP_CELL_DROPS, now[TCP_LISTEN_DROPS], 0);
+	full |= count_cell(party, WHAT(TCP_CELL_BYTES, 0, 0), now[TCP_SENT_BYTES], now[TCP_RECEIVED_BYTES]);
+	full |= count_cell(party, WHAT(TCP_CELL_SEGMENTS, 0, 0), now[TCP_SENT_SEGMENTS],
+			   now[TCP_RECEIVED_SEGMENTS]);
+	full |= count_cell(party, WHAT(TCP_CELL_RETRANSMITS, 0, 0), now[TCP_RETRANSMITS],
+			   now[TCP_RETRANSMITTED_BYTES]);
+	full |= count_cell(party, WHAT(TCP_CELL_STALLS, 0, 0), now[TCP_RWND_TICKS], now[TCP_SNDBUF_TICKS]);
+	return full | count_cell(party, WHAT(TCP_CELL_DROPS, 0, 0), now[TCP_LISTEN_DROPS], 0);
 }
 
 /* All that has come since the last time. */

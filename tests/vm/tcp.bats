@@ -1,0 +1,59 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Connections on every kernel of the matrix; and on networks that are slow and lose packets, which only guests have.
+# shellcheck disable=SC2154 # bats, lib.bash and common.bash set the variables that seem unset
+load ../live/common
+load ../live/tcp
+
+talked() {
+	run_command tcp "${@:3}" -- tcp talk --serve "$1" "$2" 17 30000
+	nothing_lost
+	same "$(total connections '$l.side == "connect"') $(total connections '$l.side == "accept"')" "17 17"
+	same "$(total sent '$l.side == "connect"') $(total received '$l.side == "accept"')" "$(said sent) $(said sent)"
+	same "$(total received '$l.side == "connect"') $(total sent '$l.side == "accept"')" "$(said received) $(said received)"
+	same "$(total sent ".who.tgid == $(said server)")" "$(said received)"
+}
+
+@test "tcp: connections, their bytes and their processes are the programs' own, with both kinds of hooks" {
+	exactly talked 127.0.0.1 17001
+	exactly talked ::1 17002 --force-raw -i 100ms
+	run_command tcp -- tcp refused 127.0.0.1 1 13
+	nothing_lost
+	same "$(failures refused) $(total failures)" "13 13"
+}
+
+# slow ARGS...: what leaves either end
+slow() {
+	tc -n "$a" qdisc replace dev veth0 root netem "$@" 2>/dev/null || skip "this guest has no netem"
+	tc -n "$b" qdisc replace dev veth0 root netem "$@"
+}
+
+# p50 METRIC: of all that connected, in ms
+p50() {
+	json -n --arg m "sonde_tcp_$1" '[inputs | select(.metric == $m and .labels.side == "connect").p50][0] / 1e6' "$out"
+}
+
+# The emulated CPU's own part of a round trip is some milliseconds at worst.
+@test "tcp: round trips and handshakes take as long as the network; what is sent again is what the kernel says" {
+	networks s
+	inside "$b" tcp serve 10.9.0.2 17011
+	slow delay 100ms
+	inside "$a" tcp talk 10.9.0.2 17011 3 20000
+	attach tcp -p "$pid" -o "$out"
+	go "$pid"
+	finish "$pid"
+	finish "$probe"
+	nothing_lost
+	between "$(p50 rtt)" 190 230
+	between "$(p50 connect_duration)" 190 230
+	slow delay 5ms loss 8%
+	inside "$a" tcp talk 10.9.0.2 17011 3 400000
+	attach tcp -p "$pid" -o "$out"
+	go "$pid"
+	finish "$pid"
+	finish "$probe"
+	nothing_lost
+	[ "$(total retransmits)" -gt 0 ]
+	same "$(total retransmits)" "$(ip netns exec "$a" nstat -asz TcpRetransSegs | awk '/RetransSegs/ { print $2 }')"
+	same "$(total sent) $(total received)" "$(value "$pid" sent) $(value "$pid" received)"
+}
