@@ -172,6 +172,14 @@ int BPF_PROG(on_newtask, struct task_struct *task, u64 clone_flags)
 	return 0;
 }
 
+/* When a thread executes that is not the leader. */
+HOOK("sched_process_exit")
+int BPF_PROG(on_leader_exit, struct task_struct *task)
+{
+	target__on_exit(task);
+	return 0;
+}
+
 /* The leader's name is that of its process. */
 HOOK("task_rename")
 int BPF_PROG(on_rename, struct task_struct *task)

@@ -343,3 +343,13 @@ quiet_intervals() {
 	nothing_lost
 	same "$(json -n --argjson p "$old" '[inputs | select(.type == "histogram" and .who.tgid == $p).who.start_ns] | unique | length' "$out")" 2
 }
+
+@test "target: a process stays it when another thread than its first executes a program" {
+	cat >"$tmp/exec.py" <<-'END'
+		import os, sys, threading, time
+		threading.Thread(target=lambda: os.execv(sys.argv[1], [sys.argv[1], "--now", "1", "0", "1"])).start()
+		time.sleep(60)
+	END
+	"$sonde" profile -q "${walk[@]}" -f folded -o "$tmp/folded" -- "$python" "$tmp/exec.py" "$workloads/spin" 2>"$err" >/dev/null
+	[ "$(folded_weight "$tmp/folded" spin_thread)" -gt 0 ]
+}

@@ -77,6 +77,8 @@ static int cpu__prepare(void *context, struct unit *u, int attempt)
 		unit__without_tables(u);
 	if (!err)
 		err = unit__autoload(u, "on_exec", marked);
+	if (!err)
+		err = unit__autoload(u, "on_leader_exit", marked);
 	return err ? err : unit__autoload(u, "on_newtask", marked && u->loader->target->filter.follow);
 }
 
@@ -223,6 +225,8 @@ static int cpu__attach(struct probe *probe)
 	}
 	if (marked)
 		err = unit__attach(&c->unit, "on_exec");
+	if (!err && marked)
+		err = unit__attach(&c->unit, "on_leader_exit");
 	if (!err && marked && c->unit.loader->target->filter.follow)
 		err = unit__attach(&c->unit, "on_newtask");
 	if (err)

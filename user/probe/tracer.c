@@ -37,6 +37,12 @@ static bool wants_exec(const struct tracer *t, int attempt)
 	       (f->conditions & TARGET_MARKED && f->follow);
 }
 
+static bool wants_leader_exit(const struct tracer *t, int attempt)
+{
+	(void)attempt;
+	return filter_of(t)->conditions & TARGET_MARKED;
+}
+
 static bool wants_newtask(const struct tracer *t, int attempt)
 {
 	const struct target_filter *f = filter_of(t);
@@ -60,6 +66,7 @@ static bool wants_cgroup(const struct tracer *t, int attempt)
 static const struct tracer_program followers[] = {
 	{"on_exec", wants_exec},
 	{"on_newtask", wants_newtask},
+	{"on_leader_exit", wants_leader_exit},
 	{"on_rename", wants_rename},
 	{"on_cgroup_attach", wants_cgroup},
 	{NULL},

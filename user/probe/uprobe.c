@@ -187,6 +187,8 @@ static int uprobe__prepare(void *context, struct unit *u, int attempt)
 		unit__use_uprobe_multi(u, "on_hit");
 	if (!err)
 		err = unit__autoload(u, "on_exec", marked);
+	if (!err)
+		err = unit__autoload(u, "on_leader_exit", marked);
 	return err ? err : unit__autoload(u, "on_newtask", marked && filter->follow);
 }
 
@@ -277,6 +279,8 @@ static int uprobe__attach(struct probe *probe)
 
 	if (marked)
 		err = unit__attach(&u->unit, "on_exec");
+	if (!err && marked)
+		err = unit__attach(&u->unit, "on_leader_exit");
 	if (!err && marked && t->filter.follow)
 		err = unit__attach(&u->unit, "on_newtask");
 	if (err)
