@@ -124,19 +124,37 @@ inline_always u64 kernel_lock__place(struct task_struct *task, u64 lock)
 		       : KERNEL_PLACE_DYNAMIC;
 }
 
-/* A free place, else the last one: its end was not reported. */
-inline_always struct kernel_wait *spin__claim(struct kernel_waits *k, struct loss *l)
+#define SPIN_NEVER_NS 1000000000 /* nobody spins so long: the end was not reported */
+
+/*
+ * A place for a wait that keeps the CPU. An interrupt's end may be missed, when it comes while this very
+ * program is at work. What it leaves behind is known by the lock, for which nobody waits twice at once on one
+ * CPU, or by its age.
+ */
+inline_always struct kernel_wait *spin__claim(struct kernel_waits *k, u64 lock, u64 now, struct loss *l)
 {
+	u32 found = SPIN_LEVELS - 1;
+
 	for (u32 i = 0; i < SPIN_LEVELS; i++) {
 		u32 level = i;
+		struct kernel_wait *w;
 
 		opaque(level);
-		if (!k->spin[level & (SPIN_LEVELS - 1)].lock)
-			return &k->spin[level & (SPIN_LEVELS - 1)];
+		w = &k->spin[level & (SPIN_LEVELS - 1)];
+		if (w->lock == lock) {
+			found = i;
+			break;
+		}
+		if (!w->lock || now - w->since > SPIN_NEVER_NS)
+			found = i;
 	}
-	loss__count(l, LOCKS, HITS);
-	loss__count(l, LOCKS, MISSED);
-	return &k->spin[SPIN_LEVELS - 1];
+	opaque(found);
+	found &= SPIN_LEVELS - 1;
+	if (k->spin[found].lock) {
+		loss__count(l, LOCKS, HITS);
+		loss__count(l, LOCKS, MISSED);
+	}
+	return &k->spin[found];
 }
 
 inline_always void kernel_wait__began(void *ctx, struct kernel_waits *k, u64 lock, u32 flags, u64 now,
@@ -156,7 +174,7 @@ inline_always void kernel_wait__began(void *ctx, struct kernel_waits *k, u64 loc
 	fresh.place = kernel_lock__place(task, lock);
 	fresh.stack = stack__capture(ctx, which, task, false, NULL, l, 0, &published);
 	if (kernel_lock__keeps_cpu(type)) {
-		*spin__claim(k, l) = fresh;
+		*spin__claim(k, lock, now, l) = fresh;
 		return;
 	}
 	if (bpf_map_update_elem(&sleepers, &pid, &fresh, BPF_ANY)) {
