@@ -37,7 +37,7 @@ static int run(void *o, const struct cli_rest *rest)
 
 const struct cli_command command_block = {
 	.name = "block",
-	.summary = "block I/O: queue and device time, sizes, errors, by device and operation",
+	.summary = "block I/O: time in the queue and in the device, sizes, errors",
 	.takes_target = true,
 	.description = "Counts every request to a block device with its size, the time it waited in the "
 		       "queue (from its submission, the wait for a free request included) and the time in "

@@ -10,10 +10,10 @@
 #include "base/text.h"
 
 const struct cli_command *const commands__all[] = {
-	&command_profile, &command_offcpu,    &command_runq,	  &command_wall,     &command_locks,
-	&command_block,	  &command_processes, &command_resources, &command_syscalls, &command_tcp,
-	&command_memory,  &command_check,     &command_list,	  &command_schema,   &command_convert,
-	&command_diff,	  &command_version,   &command_document,  &command_all,	     NULL,
+	&command_profile,   &command_offcpu,  &command_runq,	 &command_wall,	  &command_locks,
+	&command_syscalls,  &command_tcp,     &command_block,	 &command_memory, &command_processes,
+	&command_resources, &command_check,   &command_list,	 &command_schema, &command_convert,
+	&command_diff,	    &command_version, &command_document, &command_all,	  NULL,
 };
 
 static const struct cli_command *find(const char *name)

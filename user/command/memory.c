@@ -48,7 +48,7 @@ static int run(void *o, const struct cli_rest *rest)
 
 const struct cli_command command_memory = {
 	.name = "memory",
-	.summary = "page faults, growth, reclaim, OOM kills, page-cache hits, memory and pressure of cgroups",
+	.summary = "memory: faults, growth, stalls, OOM kills, page-cache hits, pressure",
 	.takes_target = true,
 	.description = "Counts the page faults of the target's threads exactly, as getrusage does, and "
 		       "measures how long "

@@ -46,7 +46,7 @@ static int run(void *o, const struct cli_rest *rest)
 
 const struct cli_command command_tcp = {
 	.name = "tcp",
-	.summary = "TCP connections: latency, failures, bytes, round trips, retransmissions, by peer",
+	.summary = "TCP by peer: latency, failures, bytes, round trips, retransmissions",
 	.takes_target = true,
 	.description =
 		"Counts connections opened, accepted and failed, with whom and how long each took, what they "
