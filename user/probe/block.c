@@ -38,7 +38,7 @@ static const struct metric metric_device_time = {
 	.shape = SHAPE_ROWS,
 	.labels = LABELS,
 	.table = TABLE,
-	.columns = "p50:device_p50 p99:device_p99 max",
+	.columns = "p50:device_p50 p99 max",
 };
 
 static const struct metric metric_queue_time = {
@@ -49,7 +49,7 @@ static const struct metric metric_queue_time = {
 	.shape = SHAPE_ROWS,
 	.labels = LABELS,
 	.table = TABLE,
-	.columns = "p50:queue_p50 p99:queue_p99",
+	.columns = "p99:queue_p99",
 };
 
 static const struct metric metric_sequential = {
