@@ -9,10 +9,13 @@
 #include "common.bpf.h"
 #include "sonde/syscalls.h"
 
+/* Whether a call of this thread has begun or ended before. */
+enum call_seen { SEEN_NONE, SEEN_UNWATCHED, SEEN_WATCHED };
+
 struct call_state {
 	u64 since_ns; /* 0: in none */
 	u32 call;
-	u32 seen; /* a call of this thread has begun or ended before */
+	u32 seen; /* enum call_seen */
 };
 #define WATCHED_STATE struct call_state
 
@@ -130,7 +133,7 @@ static __noinline void call__lonely_end(struct watched *w, struct task_struct *t
 	bool born = READ(task, start_time) >= *(volatile u64 *)&control.previous_cut;
 	u32 flags = call__flags(call), seen = w->state.seen;
 
-	w->state.seen = 1;
+	w->state.seen = SEEN_WATCHED;
 	if (((flags & CALL_FORKS) && !result) || (born && !seen && !config.filtered)) {
 		loss__count(l, SYSCALLS, HITS);
 		loss__count(l, SYSCALLS, FILTERED);
@@ -138,7 +141,8 @@ static __noinline void call__lonely_end(struct watched *w, struct task_struct *t
 	}
 	if (call__failed(result, flags))
 		call__count(w, call, CALL_CELL_ERROR, 0, -result, 0);
-	call__untimed(w, call, born || seen ? UNTIMED_NO_BEGIN : UNTIMED_BEFORE, l);
+	call__untimed(w, call, seen == SEEN_WATCHED || (born && !seen) ? UNTIMED_NO_BEGIN : UNTIMED_BEFORE,
+		      l);
 }
 
 /* --- slow calls, one by one */
@@ -215,7 +219,7 @@ inline_always void call__begins(u64 number)
 		return;
 	if (w->state.since_ns)
 		call__untimed(w, w->state.call, UNTIMED_NO_END, l);
-	w->state.seen = 1;
+	w->state.seen = SEEN_WATCHED;
 	w->state.call = call;
 	w->state.since_ns = now;
 	if (flags & CALL_NEVER_RETURNS) {
@@ -233,7 +237,7 @@ inline_always struct watched *call__owner(struct task_struct *task, struct loss 
 		return w;
 	if (w) { /* what has begun before may be somebody's later on */
 		w->state.since_ns = 0;
-		w->state.seen = 1;
+		w->state.seen = SEEN_UNWATCHED;
 	}
 	loss__count(l, SYSCALLS, HITS);
 	loss__count(l, SYSCALLS, FILTERED);

@@ -30,7 +30,7 @@ enum call_cell {
 /* Why a call has no duration. All but the open ones have ended in this interval. */
 #define CALL_UNTIMED(X)                                                                        \
 	X(OPEN, "open")			  /* at the interval's end; user space counts them */  \
-	X(BEFORE, "began before")	  /* the measurement */                                \
+	X(BEFORE, "began before")	  /* the measurement of its thread */                  \
 	X(NEVER_RETURNS, "never returns") /* counted at its begin */                           \
 	X(NO_BEGIN, "no begin")		  /* refused before it began (seccomp), or not seen */ \
 	X(NO_END, "no end")		  /* its thread's next call has begun */
