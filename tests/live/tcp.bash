@@ -42,6 +42,15 @@ total() {
 	json -n --arg m "sonde_tcp_$1" "[inputs | select(.metric == \$m) | .labels as \$l | select(${2:-true}) | .value // .count] | add // 0" "${3:-$out}"
 }
 
+# p50 METRIC: of all that connected, in ns; median KEY [FILE]: of what the workload said
+p50() {
+	json -n --arg m "sonde_tcp_$1" '[inputs | select(.metric == $m and .labels.side == "connect").p50][0]' "$out"
+}
+
+median() {
+	awk -v key="$1" '$1 == key { print $2 }' "${2:-$tmp/said}" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
 # failures ERROR [CONDITION]
 failures() {
 	total failures "\$l.error == \"$1\" and (${2:-true})"

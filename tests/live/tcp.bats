@@ -20,6 +20,7 @@ talked() {
 @test "tcp: connections and their bytes are those that both programs counted, by IPv4 and IPv6" {
 	exactly talked 127.0.0.1 17001
 	same "$(total connections '$l.peer == "127.0.0.1:17001"') $(total connections '$l.peer == "127.0.0.1 on :17001"')" "31 31"
+	within "$(p50 rtt)" "$(median rtt_ns)" 10
 	exactly talked ::1 17002
 	same "$(total connections '$l.peer == "[::1]:17002"') $(total connections '$l.peer == "::1 on :17002"')" "31 31"
 	exactly talked ::ffff:127.0.0.1 17003
@@ -51,8 +52,7 @@ talked() {
 	same "$(failures refused) $(total failures)" "13 13"
 	same "$(json -n '[inputs | select(.type == "event" and .fields.error == "refused")] | length' "$out")" 13
 	inside "$b" tcp serve 10.9.0.2 17031
-	# nobody has 10.9.0.9, and a neighbour that does not answer is found out after three seconds
-	ip netns exec "$a" "$sonde" tcp -o "$out" -a >"$tmp/all.out" 2>&1 &
+	ip netns exec "$a" "$sonde" tcp -o "$out" --comm tcp >"$tmp/all.out" 2>&1 &
 	probe=$!
 	wait_until 30 attached_or_ended "$probe"
 	inside "$a" tcp reset 10.9.0.2 17031 11
@@ -111,7 +111,7 @@ queue_is_told() {
 	inside_host serve 127.0.0.1 17061
 	local server=$pid
 	start_workload tcp hold 127.0.0.1 17061 50000
-	attach_stream tcp -i 100ms -a
+	attach_stream tcp -i 100ms --comm tcp
 	go "$pid"
 	wait_until 10 has_line "$tmp/$pid.out" '^sent '
 	wait_until 10 bytes_are_told "$pid" sent
@@ -142,7 +142,7 @@ bytes_are_told() {
 	networks n
 	second=$a
 	inside "$b" tcp serve 10.9.0.2 17071
-	attach tcp -a -o "$out"
+	attach tcp --comm tcp -o "$out"
 	ip netns exec "$first" "$workloads/tcp" talk --now 10.9.0.2 17071 5 1000
 	ip netns exec "$second" "$workloads/tcp" talk --now 10.9.0.2 17071 7 1000
 	stop
@@ -176,7 +176,7 @@ connects_in() {
 	run_command tcp --peers 16 -- tcp talk --serve 127.0.0.1 17101 3 10
 	nothing_lost
 	inside_host serve 0.0.0.0 17102
-	attach tcp --peers 16 -a -o "$out"
+	attach tcp --peers 16 --comm tcp -o "$out"
 	for i in $(seq 40); do
 		"$workloads/tcp" talk --now "127.0.0.$i" 17102 1 1000 >/dev/null
 	done

@@ -16,7 +16,8 @@ talked() {
 
 @test "tcp: connections, their bytes and their processes are the programs' own, with both kinds of hooks" {
 	exactly talked 127.0.0.1 17001
-	exactly talked ::1 17002 --force-raw -i 100ms
+	# what is not allowed to read the kernel's memory needs the other kind
+	[ "${SONDE_LOCKDOWN:-}" = confidentiality ] || exactly talked ::1 17002 --force-raw -i 100ms
 	run_command tcp -- tcp refused 127.0.0.1 1 13
 	nothing_lost
 	same "$(failures refused) $(total failures)" "13 13"
@@ -28,12 +29,6 @@ slow() {
 	tc -n "$b" qdisc replace dev veth0 root netem "$@"
 }
 
-# p50 METRIC: of all that connected, in ms
-p50() {
-	json -n --arg m "sonde_tcp_$1" '[inputs | select(.metric == $m and .labels.side == "connect").p50][0] / 1e6' "$out"
-}
-
-# The emulated CPU's own part of a round trip is some milliseconds at worst.
 @test "tcp: round trips and handshakes take as long as the network; what is sent again is what the kernel says" {
 	networks s
 	inside "$b" tcp serve 10.9.0.2 17011
@@ -44,8 +39,9 @@ p50() {
 	finish "$pid"
 	finish "$probe"
 	nothing_lost
-	between "$(p50 rtt)" 190 230
-	between "$(p50 connect_duration)" 190 230
+	within "$(p50 rtt)" "$(median rtt_ns "$tmp/$pid.out")" 5
+	between "$(p50 rtt)" 190000000 "$(($(median rtt_ns "$tmp/$pid.out") * 105 / 100))"
+	between "$(p50 connect_duration)" 190000000 "$(($(median connect_ns "$tmp/$pid.out") * 105 / 100))"
 	slow delay 5ms loss 8%
 	inside "$a" tcp talk 10.9.0.2 17011 3 400000
 	attach tcp -p "$pid" -o "$out"

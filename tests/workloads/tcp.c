@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * tcp talk ADDRESS PORT CONNECTIONS BYTES: one connection after the other sends BYTES, BYTES + 1 ... and is
- * answered by half as many. With --serve a child serves. Prints connections, sent, received, server.
+ * answered by half as many. With --serve a child serves. Prints connections, sent, received, server; and of
+ * each connection connect_ns and rtt_ns, the kernel's smoothed round trip at its end.
  * tcp serve ADDRESS PORT: answers for ever; with --slow MS it waits before each accept().
  * tcp refused|reset|timeout|giveup ADDRESS PORT N: N connections to a port where nobody listens; that send
  * 1000 bytes and are reset; of which nobody answers the SYN and its repetition; likewise, closed after 1.3 s.
@@ -108,6 +109,16 @@ static void serve(int listener, uint64_t wait_ns)
 	}
 }
 
+static uint64_t rtt_ns(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+		work__fail("TCP_INFO");
+	return info.tcpi_rtt * 1000ULL;
+}
+
 static int talk(long count, long size, bool with_server)
 {
 	uint64_t sent = 0, received = 0;
@@ -121,12 +132,15 @@ static int talk(long count, long size, bool with_server)
 		close(listener);
 	}
 	for (long i = 0; i < count; i++) {
+		uint64_t begun_ns = work__clock_ns(CLOCK_MONOTONIC);
 		int fd = connected();
 
+		printf("connect_ns %llu\n", (unsigned long long)(work__clock_ns(CLOCK_MONOTONIC) - begun_ns));
 		send_all(fd, (size_t)(size + i));
 		shutdown(fd, SHUT_WR);
 		sent += (uint64_t)(size + i);
 		received += read_all(fd);
+		printf("rtt_ns %llu\n", (unsigned long long)rtt_ns(fd));
 		close(fd);
 	}
 	printf("connections %ld\nsent %llu\nreceived %llu\nserver %d\n", count, (unsigned long long)sent,
