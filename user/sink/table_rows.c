@@ -369,7 +369,8 @@ static void put_parts(struct buf *out, struct row *row, size_t column)
 	uint64_t rest = 0;
 	size_t shown = 0;
 
-	qsort(row->parts, row->part_count, sizeof(*row->parts), compare_parts);
+	if (row->part_count)
+		qsort(row->parts, row->part_count, sizeof(*row->parts), compare_parts);
 	for (size_t i = 0; i < row->part_count; i++) {
 		if (row->parts[i].column != column)
 			continue;
@@ -402,12 +403,13 @@ static bool any_label(const struct table_view *v, size_t label)
 	return false;
 }
 
-static void text_column(struct grid *g, const char *title, bool in_terminal)
+/* Labels tell rows apart: other columns shrink or go before they do. */
+static void text_column(struct grid *g, const char *title, unsigned floor, bool in_terminal)
 {
 	struct grid_column *c = grid__column(g, title);
 
 	c->left = true;
-	c->floor = 10;
+	c->floor = floor;
 	c->limit = in_terminal ? 0 : 60;
 }
 
@@ -468,11 +470,11 @@ static void rows__draw(struct table_view *v, struct page *p)
 	if (v->order < v->columns)
 		qsort_r(v->rows, v->count, sizeof(*v->rows), compare_rows, v);
 	if (with_who)
-		text_column(&g, "process", p->columns);
+		text_column(&g, "process", 10, p->columns);
 	for (size_t i = 0; i < 4; i++) {
 		with_label[i] = i < label_count(v->metric) && any_label(v, i);
 		if (with_label[i])
-			text_column(&g, title_of(v->metric->labels[i], titles[i], sizeof(titles[i])),
+			text_column(&g, title_of(v->metric->labels[i], titles[i], sizeof(titles[i])), 22,
 				    p->columns);
 	}
 	for (size_t i = 0; i < v->columns; i++) {
