@@ -15,11 +15,9 @@ struct tcp {
 	struct tcp_options options;
 	uint32_t netns; /* sonde's own: its sockets' is not shown */
 	struct bpf_link *sockets, *files;
-	double tick_ns; /* a jiffy; 0: not known yet */
-	bool has_accept;
+	double tick_ns;	      /* a jiffy; 0: not known yet */
 	struct table parties; /* number -> struct tcp_known */
 	struct tcp_sums *sums;
-	uint64_t others; /* connections that found no party, as of the last note */
 };
 
 struct tcp_known {

@@ -330,7 +330,9 @@ static int compare(const void *a, const void *b)
 	return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-static int emit_parties(struct emitting *e, const struct cell_row *rows, size_t count, uint64_t now_ns)
+/* Listeners come behind: tables stand in the order in which they begin. */
+static int emit_parties(struct emitting *e, const struct cell_row *rows, size_t count, uint64_t now_ns,
+			bool listeners)
 {
 	struct tcp_known others = {0}, *known;
 	size_t end;
@@ -340,6 +342,8 @@ static int emit_parties(struct emitting *e, const struct cell_row *rows, size_t 
 		for (end = i + 1; end < count && rows[end].key.a == rows[i].key.a; end++)
 			;
 		known = table__find(&e->t->parties, &rows[i].key.a);
+		if ((known && known->party.role == TCP_LISTENER) != listeners)
+			continue;
 		if (known)
 			known->idle = 0;
 		err = emit_party(e, known ? known : &others, rows + i, end - i);
@@ -396,7 +400,9 @@ int tcp__emit(struct tcp *t, struct point_stream *out, struct drain *d)
 	if (count)
 		qsort(rows, count, sizeof(*rows), compare);
 	if (!err)
-		err = emit_parties(&e, rows, count, d->to_ns);
+		err = emit_parties(&e, rows, count, d->to_ns, false);
+	if (!err)
+		err = emit_parties(&e, rows, count, d->to_ns, true);
 	if (!err)
 		err = emit_peers(&e, d->to_ns);
 	headline(&e, &d->headline);
