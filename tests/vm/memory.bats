@@ -30,13 +30,21 @@ counted() {
 
 @test "memory: faults are those of getrusage, with both kinds of hooks" {
 	exactly counted -- faults 503 --children 3 --threads 2
-	exactly counted --force-raw -- faults 503 --children 3 --threads 2
+	[ -n "${SONDE_LOCKDOWN:-}" ] || exactly counted --force-raw -- faults 503 --children 3 --threads 2
 }
 
-@test "memory: growth is what was touched, by the function that did it" {
-	run_command memory --stacks "${walk[@]}" -- faults 1009 --threads 2 --linger
-	nothing_lost
-	same "$(time_in grow)" "$(said bytes)"
+# Since 7.2 a program that was preempted keeps other threads' runs of it from their CPU; what the kernel leaves out is a loss, and counted.
+growth() {
+	local lost missing
+	run_command memory --stacks "${walk[@]}" "$@" -- faults 1009 --threads 2 --linger
+	lost=$(json -n '[inputs | select(.type == "loss").rows[] | select(.part == "program" and .reason == "recursion").count] | add // 0' "$out")
+	[ "$lost" != 0 ] || nothing_lost
+	missing=$((($(said bytes) - $(time_in grow)) / $(getconf PAGESIZE)))
+	between "$missing" 0 "$lost"
+}
+
+@test "memory: growth is what was touched, by the function that did it; what is missing is known" {
+	exactly growth
 }
 
 # 32 MiB; asks for 120.
@@ -61,7 +69,7 @@ killed() {
 
 @test "memory: who is killed for want of memory is told, with the cgroup whose limit it was and what it had" {
 	killed
-	killed --force-raw
+	[ -n "${SONDE_LOCKDOWN:-}" ] || killed --force-raw # raw tracepoints copy memory
 }
 
 # The victim is gone when its names are asked for; the kernel's are there.

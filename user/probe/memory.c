@@ -202,12 +202,12 @@ static const struct tracer_program programs[] = {
 static int memory__prepare(struct tracer *t, struct unit *u, int attempt)
 {
 	const struct memory *m = (const struct memory *)t;
-	const struct attempt *with = &attempts[attempt];
+	const struct attempt raw = {.reads = true}, *with = u->image->raw ? &raw : &attempts[attempt];
 	const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	const uint32_t cache_by = m->cache_by;
 	int err = 0;
 
-	if (u->image->raw && (with->casts || !with->reads))
+	if (u->image->raw && attempt + 1 < ATTEMPTS) /* it has one way only */
 		return -EOPNOTSUPP;
 	if (!with->reads)
 		unit__without_tables(u);
