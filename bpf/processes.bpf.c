@@ -312,7 +312,8 @@ inline_always bool is_last(struct task_struct *task)
 		return false;
 	ending.start_boot_ns = READ(task, group_leader, start_boottime);
 	ending.tgid = READ(task, tgid);
-	return bpf_map_update_elem(&endings, &ending, &mark, BPF_NOEXIST) != -EEXIST;
+	/* An int: before 6.4 the upper half of what a map's own function returns is not that of a long. */
+	return (int)bpf_map_update_elem(&endings, &ending, &mark, BPF_NOEXIST) != -EEXIST;
 }
 
 inline_always void process__ends(struct task_struct *task, u64 now, struct loss *l)
