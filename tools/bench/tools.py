@@ -188,15 +188,17 @@ class Running:
             process.kill()
 
     def wait_attached(self, expected):
-        """(Links and perf events, ns from exec until the last came); expected None: until no more come."""
+        """(Links and perf events, ns from exec until the last came); expected None: until no more come. sonde says itself when it is there:
+        some links it only tries."""
         count, since, begun = 0, 0, self.processes[0].exec_ns
         while True:
             now_count, now = sum(process.attached() for process in self.processes), time.monotonic_ns()
             if now_count > count:
                 count, since = now_count, now
-            settled = all(process.seen for process in self.processes) and now - since > SETTLE_S * 1e9
-            if settled if expected is None else count >= expected:
-                return count, since - begun
+            seen = all(process.seen for process in self.processes)
+            settled = now - since > SETTLE_S * 1e9 if expected is None else now_count >= expected
+            if seen and (settled or all(process.ours for process in self.processes)):
+                return now_count, since - begun
             if now - begun > ATTACH_LIMIT_S * 1e9:
                 words = " ".join(process.words() for process in self.processes)
                 raise ToolError(f"not attached within {ATTACH_LIMIT_S} s: {words}")
