@@ -39,7 +39,7 @@ growth() {
 	run_command memory --stacks "${walk[@]}" "$@" -- faults 1009 --threads 2 --linger
 	lost=$(json -n '[inputs | select(.type == "loss").rows[] | select(.part == "program" and .reason == "recursion").count] | add // 0' "$out")
 	[ "$lost" != 0 ] || nothing_lost
-	missing=$((($(said bytes) - $(time_in grow)) / $(getconf PAGESIZE)))
+	missing=$((2 * 1009 - $(time_in grow) * 2 * 1009 / $(said bytes))) # pages
 	between "$missing" 0 "$lost"
 }
 
