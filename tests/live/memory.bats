@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # sonde memory: faults as getrusage has them, growth by stack, what the page cache had, and the kernel's files of cgroups.
-# shellcheck disable=SC2154 # bats, lib.bash and common.bash set the variables that seem unset
+# shellcheck disable=SC2154,SC2016 # bats, lib.bash and common.bash set the variables that seem unset
 load common
 
 # of_process METRIC PID: the sum of its numbers

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # What memory does when there is too little of it, on every kernel of the matrix: in a cgroup of our own with a limit.
-# shellcheck disable=SC2154 # bats, lib.bash and common.bash set the variables that seem unset
+# shellcheck disable=SC2154,SC2016 # bats, lib.bash and common.bash set the variables that seem unset
 load ../live/common
 
 of_process() {
