@@ -49,7 +49,7 @@ def descendants(pid):
     children = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat") as file:
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat", errors="replace") as file:
                 parent = int(file.read().rpartition(")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry))
     found = [pid]
@@ -59,7 +59,7 @@ def descendants(pid):
 
 
 def comm(pid):
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as file:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", errors="replace") as file:
         return file.read().strip()
     return ""
 
