@@ -7,6 +7,7 @@ spaces=()
 
 # networks NAME: two network namespaces, NAME.a with 10.9.0.1 and fd09::1, NAME.b with ...2; sets $a and $b
 networks() {
+	command -v ip >/dev/null || skip "this root has no iproute2"
 	a=$test_tag.$1a b=$test_tag.$1b
 	ip netns add "$a"
 	spaces+=("$a")

@@ -53,3 +53,17 @@ slow() {
 	same "$(total retransmits)" "$(ip netns exec "$a" nstat -asz TcpRetransSegs | awk '/RetransSegs/ { print $2 }')"
 	same "$(total sent) $(total received)" "$(value "$pid" sent) $(value "$pid" received)"
 }
+
+# The server sleeps before each accept(), and the client comes back at once. A call that waits already when sonde comes is not seen.
+@test "tcp: how long connections wait for accept() is told where functions can be traced" {
+	"$sonde" tcp --dry-run | grep -q fexit/inet_csk_accept || skip "this kernel lets nobody trace functions"
+	start "$workloads/tcp" serve 127.0.0.1 17021 --slow 300
+	wait_ready "$pid"
+	attach tcp -p "$pid" -o "$out"
+	"$workloads/tcp" talk --now 127.0.0.1 17021 3 1000 >"$tmp/said"
+	stop
+	nothing_lost
+	same "$(total connections)" 3
+	between "$(total accept_wait)" 2 3
+	[ "$(json -n '[inputs | select(.metric == "sonde_tcp_accept_wait").p50][0] >= 280000000' "$out")" = true ]
+}
