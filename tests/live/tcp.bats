@@ -52,9 +52,7 @@ talked() {
 	same "$(failures refused) $(total failures)" "13 13"
 	same "$(json -n '[inputs | select(.type == "event" and .fields.error == "refused")] | length' "$out")" 13
 	inside "$b" tcp serve 10.9.0.2 17031
-	ip netns exec "$a" "$sonde" tcp -o "$out" --comm tcp >"$tmp/all.out" 2>&1 &
-	probe=$!
-	wait_until 30 attached_or_ended "$probe"
+	attach tcp --comm tcp -o "$out"
 	inside "$a" tcp reset 10.9.0.2 17031 11
 	go "$pid"
 	finish "$pid"

@@ -78,6 +78,8 @@ static void send_all(int fd, size_t size)
 	while (size) {
 		ssize_t n = send(fd, bytes, size < sizeof(bytes) ? size : sizeof(bytes), MSG_NOSIGNAL);
 
+		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+			return; /* the other end has reset it */
 		if (n < 0)
 			work__fail("send");
 		size -= (size_t)n;
