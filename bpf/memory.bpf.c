@@ -146,14 +146,15 @@ inline_always void fault__block(void *ctx, struct task_struct *task, u64 now, st
 {
 	u32 state = task__state(task);
 	struct watched *w;
+	bool by_user;
 
 	if (!(state & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)) || READ(task, flags) & PF_KTHREAD)
 		return;
-	if (!REGS_IN_EXCEPTION(READ(registers__at(task, USER_CURRENT), REGS_SYSCALL)) &&
-	    !(state & TASK_UNINTERRUPTIBLE && is_kernel_fault(ctx)))
+	by_user = REGS_IN_EXCEPTION(READ(registers__at(task, USER_CURRENT), REGS_SYSCALL));
+	if (!by_user && !(state & TASK_UNINTERRUPTIBLE))
 		return;
-	w = watched__get(task, l);
-	if (w)
+	w = watched__get(task, l); /* first: looking at a stack costs ten times as much */
+	if (w && (by_user || is_kernel_fault(ctx)))
 		w->state.fault_since = now;
 }
 
