@@ -21,8 +21,7 @@ static int by_stack(const void *a, const void *b)
 	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
 }
 
-/* One row for each stack, whoever unwound it. How many. */
-static size_t join(const struct stacks *stacks, struct cell_row *rows, size_t count)
+size_t probe__join_stacks(const struct stacks *stacks, struct cell_row *rows, size_t count)
 {
 	size_t kept = 0;
 
@@ -31,10 +30,12 @@ static size_t join(const struct stacks *stacks, struct cell_row *rows, size_t co
 	if (count)
 		qsort(rows, count, sizeof(*rows), by_stack);
 	for (size_t i = 0; i < count; i++) {
-		if (kept && rows[kept - 1].key.a == rows[i].key.a)
+		if (kept && rows[kept - 1].key.a == rows[i].key.a) {
 			rows[kept - 1].count += rows[i].count;
-		else
+			rows[kept - 1].ns += rows[i].ns;
+		} else {
 			rows[kept++] = rows[i];
+		}
 	}
 	return kept;
 }
@@ -63,7 +64,7 @@ int probe__emit_counts(const struct probe *probe, struct unit *unit, struct poin
 	*total = 0;
 	if (!err)
 		err = stacks__resolve(probe->context->stacks);
-	count = join(probe->context->stacks, rows, count);
+	count = probe__join_stacks(probe->context->stacks, rows, count);
 	if (count)
 		qsort(rows, count, sizeof(*rows), by_count);
 	for (size_t i = 0; !err && i < count; i++) {

@@ -14,6 +14,7 @@
 #include "base/msg.h"
 #include "base/units.h"
 #include "probe/features.h"
+#include "probe/iterator.h"
 
 static const struct metric *const metrics[] = {
 	&metric_lock_wait,
@@ -214,66 +215,38 @@ struct rows {
 	size_t count;
 };
 
-static int add_open(struct rows *rows, const struct lock_open *open, size_t count)
+static int add_open(void *context, const void *record)
 {
-	struct cell_row *at = reallocarray(rows->at, rows->count + 2 * count + 1, sizeof(*at));
+	const struct lock_open *o = record;
+	struct rows *rows = context;
+	struct cell_row *at;
 
+	if (!rows)
+		return 0;
+	at = reallocarray(rows->at, rows->count + 2, sizeof(*at));
 	if (!at)
 		return -ENOMEM;
 	rows->at = at;
-	for (size_t i = 0; i < count; i++) {
-		const struct lock_open *o = &open[i];
-
+	at[rows->count++] = (struct cell_row){
+		.key = {.kind = CELL_LOCK, .a = o->stack, .tgid = o->number, .state = (uint8_t)o->call},
+		.ns = o->ns,
+		.open = 1,
+	};
+	if (o->owner)
 		at[rows->count++] = (struct cell_row){
-			.key = {.kind = CELL_LOCK,
-				.a = o->stack,
+			.key = {.kind = CELL_HOLDER,
+				.a = o->owner,
 				.tgid = o->number,
 				.state = (uint8_t)o->call},
-			.ns = o->ns,
-			.open = 1,
+			.count = 1,
 		};
-		if (o->owner)
-			at[rows->count++] = (struct cell_row){
-				.key = {.kind = CELL_HOLDER,
-					.a = o->owner,
-					.tgid = o->number,
-					.state = (uint8_t)o->call},
-				.count = 1,
-			};
-	}
 	return 0;
 }
 
 /* One pass over all threads; waits that are open at the cut become rows (NULL: nobody asks). */
 static int sweep(struct locks *l, struct rows *rows)
 {
-	struct lock_open open[64];
-	size_t have = 0;
-	int fd, err = 0;
-	ssize_t n;
-
-	if (!l->sweep_link)
-		return 0;
-	fd = bpf_iter_create(bpf_link__fd(l->sweep_link));
-	if (fd < 0)
-		return -errno;
-	while (!err) {
-		n = read(fd, (char *)open + have, sizeof(open) - have);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n < 0)
-			err = -errno;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-		if (rows)
-			err = add_open(rows, open, have / sizeof(open[0]));
-		n = (ssize_t)(have % sizeof(open[0]));
-		memmove(open, (char *)open + have - n, (size_t)n);
-		have = (size_t)n;
-	}
-	close(fd);
-	return err;
+	return l->sweep_link ? iterator__run(l->sweep_link, sizeof(struct lock_open), add_open, rows) : 0;
 }
 
 static int locks__begin(struct probe *probe, uint64_t start_ns)

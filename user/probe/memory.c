@@ -13,6 +13,7 @@
 #include "base/msg.h"
 #include "base/units.h"
 #include "probe/features.h"
+#include "probe/iterator.h"
 
 #define CELLS_MAX 32768 /* two or three kinds a process, and the buckets of its stalls */
 
@@ -275,20 +276,10 @@ static int sweep(struct memory *m)
 {
 	struct bpf_program *p = bpf_object__find_program_by_name(m->tracer.unit.object, "sweep");
 	struct bpf_link *link = bpf_program__attach_iter(p, NULL);
-	char nothing[64];
-	ssize_t n;
-	int fd;
+	int err = link ? iterator__run(link, 0, NULL, NULL) : -errno;
 
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	do
-		n = fd < 0 ? 0 : read(fd, nothing, sizeof(nothing));
-	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	if (fd >= 0)
-		close(fd);
 	bpf_link__destroy(link);
-	return fd < 0 ? -EIO : (int)n;
+	return err;
 }
 
 static int memory__begin(struct probe *probe, uint64_t start_ns)
@@ -399,35 +390,6 @@ static int by_bytes(const void *a, const void *b)
 	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
 }
 
-static int by_stack(const void *a, const void *b)
-{
-	const struct cell_row *x = a, *y = b;
-
-	return x->key.a < y->key.a ? -1 : x->key.a > y->key.a;
-}
-
-/* One row for each stack, whoever unwound it. How many. */
-static size_t join(const struct stacks *stacks, struct cell_row *rows, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++)
-		rows[i].key.a = stacks__same(stacks, rows[i].key.a);
-	if (count)
-		qsort(rows, count, sizeof(*rows), by_stack);
-	for (size_t i = 0; i < count; i++) {
-		if (kept && rows[kept - 1].key.a == rows[i].key.a) {
-			rows[kept - 1].count += rows[i].count;
-			rows[kept - 1].ns += rows[i].ns;
-		} else {
-			rows[kept++] = rows[i];
-		}
-	}
-	if (kept)
-		qsort(rows, kept, sizeof(*rows), by_bytes);
-	return kept;
-}
-
 static int emit_growth(struct memory *m, struct cell_row *rows, size_t count, struct point_stream *out,
 		       struct drain *d)
 {
@@ -436,7 +398,9 @@ static int emit_growth(struct memory *m, struct cell_row *rows, size_t count, st
 	struct stack_view view;
 	int err = count ? stacks__resolve(stacks) : 0;
 
-	count = join(stacks, rows, count);
+	count = probe__join_stacks(stacks, rows, count);
+	if (count)
+		qsort(rows, count, sizeof(*rows), by_bytes);
 	for (size_t i = 0; !err && i < count; i++) {
 		if (!probe__view(stacks, rows[i].key.a, &view))
 			d->lost_stacks += rows[i].count;

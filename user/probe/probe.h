@@ -159,6 +159,8 @@ void probe__fill_waker(struct sample *sample, const struct stack_view *waker);
 /* Flips the cells: what was counted by stack, each stack a point like `p`, the most frequent first. */
 int probe__emit_counts(const struct probe *probe, struct unit *unit, struct point *p,
 		       struct point_stream *out, struct drain *d, uint64_t *total);
+/* Rows whose key.a is a stack's hash: one row for each stack, whoever unwound it, sorted by it. How many. */
+size_t probe__join_stacks(const struct stacks *stacks, struct cell_row *rows, size_t count);
 /* The view of a stack, or a one-frame view that says why there is none. False: its frames were lost. */
 bool probe__view(const struct stacks *stacks, uint64_t hash, struct stack_view *view);
 

@@ -14,6 +14,7 @@
 #include "base/msg.h"
 #include "base/units.h"
 #include "probe/features.h"
+#include "probe/iterator.h"
 #include "probe/waits.h"
 
 static const struct metric *const metrics[] = {
@@ -250,49 +251,21 @@ static int sched__attach(struct probe *probe)
 	return err;
 }
 
-/* The whole records that are in the buffer; what is left of another one moves to its front. */
-static int account_records(struct sched *s, struct thread_record *records, size_t *have, unsigned *busy)
+struct sweep {
+	struct sched *sched;
+	unsigned busy; /* threads whose accounts changed all the time while they were read */
+};
+
+static int account_record(void *context, const void *record)
 {
-	size_t whole = *have / sizeof(records[0]), rest = *have % sizeof(records[0]);
-	int err = 0;
+	const struct thread_record *r = record;
+	struct sweep *sweep = context;
 
-	for (size_t i = 0; !err && i < whole; i++) {
-		s->swept += records[i].type != RECORD_EXIT;
-		if (records[i].type == RECORD_BUSY)
-			(*busy)++;
-		else
-			err = sched__account(s, &records[i]);
-	}
-	memmove(records, records + whole, rest);
-	*have = rest;
-	return err;
-}
-
-/* One pass. `busy`: threads whose accounts changed all the time while they were read. */
-static int sched__read_sweep(struct sched *s, unsigned *busy)
-{
-	struct thread_record records[32];
-	size_t have = 0;
-	int fd = bpf_iter_create(bpf_link__fd(s->sweep_link)), err = 0;
-	ssize_t n;
-
-	*busy = 0;
-	s->swept = 0;
-	if (fd < 0)
-		return -errno;
-	while (!err) {
-		n = read(fd, (char *)records + have, sizeof(records) - have);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n < 0)
-			err = -errno;
-		if (n <= 0)
-			break;
-		have += n;
-		err = account_records(s, records, &have, busy);
-	}
-	close(fd);
-	return err;
+	sweep->sched->swept += r->type != RECORD_EXIT;
+	if (r->type != RECORD_BUSY)
+		return sched__account(sweep->sched, r);
+	sweep->busy++;
+	return 0;
 }
 
 #define SWEEPS_MAX 20
@@ -301,13 +274,15 @@ static int sched__read_sweep(struct sched *s, unsigned *busy)
 static int sched__sweep(struct probe *probe, uint64_t now_ns)
 {
 	struct sched *s = (struct sched *)probe;
-	unsigned busy = 1;
+	struct sweep sweep = {.sched = s, .busy = 1};
 	int err = 0;
 
 	s->control->sweep_ns = now_ns;
-	for (int i = 0; i < SWEEPS_MAX && busy && !err; i++)
-		err = sched__read_sweep(s, &busy);
-	s->unread = busy;
+	for (int i = 0; i < SWEEPS_MAX && sweep.busy && !err; i++) {
+		s->swept = sweep.busy = 0;
+		err = iterator__run(s->sweep_link, sizeof(struct thread_record), account_record, &sweep);
+	}
+	s->unread = sweep.busy;
 	return err;
 }
 

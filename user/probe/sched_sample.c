@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/units.h"
+#include "probe/iterator.h"
 #include "probe/sched.h"
 
 bool sched__samples(const struct sched *s)
@@ -46,17 +47,11 @@ static uint64_t cpu_ns(void)
 static uint64_t visit_all(struct sched *s)
 {
 	uint64_t limit = (uint64_t)s->governor.cpus * GOVERNOR_VISITS_LIMIT;
-	int fd = s->visit_link ? bpf_iter_create(bpf_link__fd(s->visit_link)) : -1;
-	ssize_t n;
-	char byte;
 
-	if (fd < 0)
+	if (!s->visit_link)
 		return 0;
 	s->control->visits_left = limit;
-	do
-		n = read(fd, &byte, sizeof(byte));
-	while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
-	close(fd);
+	iterator__run(s->visit_link, 0, NULL, NULL); /* one that breaks off visited fewer */
 	return limit - s->control->visits_left;
 }
 

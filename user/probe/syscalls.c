@@ -17,6 +17,7 @@
 
 #include "base/msg.h"
 #include "probe/canary.h"
+#include "probe/iterator.h"
 
 #define CELLS_TOGETHER 8192  /* some hundred calls, each with some dozens of durations */
 #define CELLS_BY_KEY   32768 /* of many processes or cgroups */
@@ -357,36 +358,35 @@ static void syscalls__close(struct probe *probe)
 
 /* --- calls that are open */
 
-#define READ_CALLS 256
+struct calls {
+	struct open_call *at;
+	size_t count, capacity;
+};
+
+static int add_call(void *context, const void *record)
+{
+	struct calls *calls = context;
+	size_t capacity = calls->capacity ? 2 * calls->capacity : 256;
+	struct open_call *at = calls->at;
+
+	if (calls->count == calls->capacity) {
+		at = reallocarray(at, capacity, sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		calls->at = at;
+		calls->capacity = capacity;
+	}
+	at[calls->count++] = *(const struct open_call *)record;
+	return 0;
+}
 
 int syscalls__open_calls(struct syscalls *s, struct open_call **calls, size_t *count)
 {
-	size_t have = 0, room = READ_CALLS * sizeof(**calls);
-	int fd = bpf_iter_create(bpf_link__fd(s->open_link)), err = 0;
-	char *bytes = malloc(room), *grown;
-	ssize_t n = fd < 0 || !bytes ? 0 : 1;
+	struct calls all = {0};
+	int err = iterator__run(s->open_link, sizeof(struct open_call), add_call, &all);
 
-	if (fd < 0 || !bytes)
-		err = bytes ? -errno : -ENOMEM;
-	while (n > 0 && !err) {
-		n = read(fd, bytes + have, room - have);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
-			n = 1;
-			continue;
-		}
-		if (n < 0)
-			err = -errno;
-		have += n > 0 ? (size_t)n : 0;
-		if (have < room)
-			continue;
-		grown = realloc(bytes, room *= 2);
-		bytes = grown ? grown : bytes;
-		err = grown ? err : -ENOMEM;
-	}
-	if (fd >= 0)
-		close(fd);
-	*calls = (struct open_call *)bytes;
-	*count = have / sizeof(**calls);
+	*calls = all.at;
+	*count = all.count;
 	return err;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/msg.h"
 #include "base/units.h"
+#include "probe/iterator.h"
 
 #define CELLS_PER_PARTY 16
 #define CELLS_MIN	16384
@@ -135,21 +136,6 @@ static int link_iterator(struct tcp *t, const char *program, int map_fd, struct 
 	return -errno;
 }
 
-/* The programs write nothing: the end comes when everything was visited. */
-static int run_iterator(const struct bpf_link *link)
-{
-	int fd = bpf_iter_create(bpf_link__fd(link)), err = 0;
-	char nothing[64];
-
-	if (fd < 0)
-		return -errno;
-	do
-		err = read(fd, nothing, sizeof(nothing)) < 0 ? -errno : 0;
-	while (err == -EAGAIN || err == -EINTR);
-	close(fd);
-	return err;
-}
-
 static int read_exchange(const struct tcp *t, struct tcp_exchange *x)
 {
 	uint32_t slot = 0;
@@ -164,7 +150,7 @@ static int pass_over_files(struct tcp *t, enum tcp_pass pass)
 
 	if (bpf_map_update_elem(unit__map_fd(&t->tracer.unit, "exchange"), &slot, &x, BPF_ANY))
 		return -errno;
-	return run_iterator(t->files);
+	return iterator__run(t->files, 0, NULL, NULL);
 }
 
 /* The kernel counts stalls in jiffies, which began at -300 s when the machine started; how many there are in
@@ -195,7 +181,7 @@ static int pass_over_sockets(struct tcp *t)
 	if (!err && x.unconfirmed)
 		err = pass_over_files(t, TCP_PASS_OWNERS);
 	if (!err)
-		err = run_iterator(t->sockets);
+		err = iterator__run(t->sockets, 0, NULL, NULL);
 	if (!err)
 		err = read_exchange(t, &x);
 	if (!err && !t->tick_ns)
