@@ -5,17 +5,11 @@
 
 #include "probe/probe.h"
 
-const struct probe_type *const probe__types[] = {&probe_cpu,
-						 &probe_uprobe,
-						 &probe_sched,
-						 &probe_locks,
-						 &probe_syscalls,
-						 &probe_processes,
-						 &probe_resources,
-						 &probe_block,
-						 &probe_memory,
-						 &probe_tcp,
-						 NULL};
+const struct probe_type *const probe__types[] = {
+	&probe_cpu,	  &probe_uprobe,    &probe_sched, &probe_locks,
+	&probe_syscalls,  &probe_tcp,	    &probe_block, &probe_memory,
+	&probe_processes, &probe_resources, NULL,
+};
 
 static const struct frame lost_frame = {.name = "[stack lost]", .object = "", .kind = FRAME_MARK};
 static const struct frame no_frame = {.name = "[stack not captured]", .object = "", .kind = FRAME_MARK};
