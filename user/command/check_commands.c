@@ -238,7 +238,13 @@ static int try_block(struct buf *why)
 {
 	const struct block_options options = {.by = BY_NONE};
 
-	return quietly(&probe_block, &options, why);
+	int err = quietly(&probe_block, &options, why);
+
+	if (err != -ENODATA) /* where no disk is, nothing can be seen */
+		return err;
+	buf__clear(why);
+	buf__puts(why, "attached; no block device did anything meanwhile");
+	return 0;
 }
 
 static int try_memory(struct buf *why)
