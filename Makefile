@@ -214,7 +214,7 @@ fuzz: fuzzers ## fuzz every parser for FUZZ_SECONDS (60) each
 unit cli live vm lint: ## one suite of the tests: unit, cli, live, vm, lint
 	tests/run $@
 matrix: ## the suite vm with all its tests on every kernel that can run them: half an hour
-	VM_KERNELS="6.1 6.12 newest" VM_OLD=5.10 tests/run vm
+	VM_KERNELS="6.1 6.12 newest" VM_OLD=5.10 VM_PROBES="5.10 6.1 6.12 newest 6.12:arm64 lockdown" tests/run vm
 # --- the ring by itself: a sonde whose only probe sends records as fast as a storm makes them
 $(B)/bench/%.bpf.o: tools/bench/ring/%.bpf.c
 	@mkdir -p $(@D)
