@@ -138,3 +138,19 @@ idle() {
 		esac
 	done
 }
+
+# bats test_tags=host
+@test "locks: of a cgroup only what its threads wait for counts" {
+	local inside
+	make_cgroup locks
+	start_workload locks mutex 7 10
+	inside=$pid
+	echo "$inside" >"$cgroup/cgroup.procs"
+	attach locks --futex -G "$cgroup" -o "$out"
+	"$workloads/locks" --now mutex 5 10 >/dev/null
+	go "$inside"
+	finish "$inside"
+	stop
+	nothing_lost
+	same "$(of_lock count mutex) $(waits_in want_it)" "7 7"
+}

@@ -183,3 +183,21 @@ connects_in() {
 	same "$(total connections) $(total sent) $(total received)" "80 60000 60000"
 	[ "$(total connections '$l.peer == "__other__"')" -ge 20 ]
 }
+
+@test "tcp: of a cgroup only what its processes open counts" {
+	local inside
+	inside_host serve 127.0.0.1 17082
+	local server=$pid
+	make_cgroup tcp
+	start_workload tcp talk 127.0.0.1 17082 7 1000
+	inside=$pid
+	echo "$inside" >"$cgroup/cgroup.procs"
+	attach tcp -G "$cgroup" -o "$out"
+	"$workloads/tcp" talk --now 127.0.0.1 17082 5 1000 >/dev/null
+	go "$inside"
+	finish "$inside"
+	stop
+	nothing_lost
+	only_pids "$inside"
+	same "$(total connections '$l.side == "connect"') $(total connections)" "7 7"
+}
