@@ -201,3 +201,13 @@ connects_in() {
 	only_pids "$inside"
 	same "$(total connections '$l.side == "connect"') $(total connections)" "7 7"
 }
+
+# The writer asks for its numbers when all is written, and not yet acknowledged: what comes then is less than it had waited.
+@test "tcp: a writer that waits for its reader is stalled, as long as the kernel tells it" {
+	local limited
+	"$sonde" tcp -q -o "$out" -- "$BATS_TEST_DIRNAME/stall.py" >"$tmp/said" 2>"$err"
+	nothing_lost
+	limited=$(json -n '[inputs | select(.metric == "sonde_tcp_receive_window_limited" and .labels.side == "connect").value] | add' "$out")
+	[ "$(said rwnd_us)" -ge 300000 ]
+	between "$limited" $(($(said rwnd_us) * 1000)) $(($(said rwnd_us) * 1250))
+}
